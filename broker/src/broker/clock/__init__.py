@@ -1,0 +1,1 @@
+"""Time: the port, its real twin on the event loop and its simulated twin on a virtual clock."""

@@ -1,0 +1,1 @@
+"""Connections: the port, its real twin on uvloop and its simulated twin."""

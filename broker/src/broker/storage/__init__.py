@@ -1,0 +1,1 @@
+"""Disk: the port, its real twin and a simulated twin that knows what was fsynced."""
