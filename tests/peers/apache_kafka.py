@@ -25,9 +25,13 @@ START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 30
 HEAP = "1g"
 BROKER_FLAGS = (
-    "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 "
-    "-XX:+ExplicitGCInvokesConcurrent -Djava.awt.headless=true"
-).split()
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-Djava.awt.headless=true",
+)
 TOOLS = {
     "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "configs": "kafka.admin.ConfigCommand",
@@ -124,12 +128,12 @@ def free_ports(count: int) -> list[int]:
 class ApacheKafka:
     """One to N combined brokers in a temporary directory, as a context manager."""
 
-    def __init__(self, brokers: int = 1, *, heap: str = HEAP, **overrides: str) -> None:
+    def __init__(self, brokers: int = 1, *, heap: str = HEAP, overrides: dict[str, str] | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="apache-kafka-"))
         self.heap = heap
         ports = free_ports(brokers * 2)
         self.ports, self.controller_ports = ports[:brokers], ports[brokers:]
-        self.overrides = {name.replace("_", "."): value for name, value in overrides.items()}
+        self.overrides = overrides or {}
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
