@@ -64,6 +64,21 @@ def receive(target: Target, topic: str, count: int, *, partitions: int = 1, **co
     return messages
 
 
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def describe_error(admin: AdminClient, topic: str) -> int | None:
+    try:
+        admin.describe_topics(TopicCollection([topic]))[topic].result(TIMEOUT_SECONDS)
+    except KafkaException as error:
+        return int(error.args[0].code())
+    return None
+
+
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
 def test_every_codec_comes_back_as_it_was_sent(target: Target, make_topic: MakeTopic, codec: str) -> None:
     topic = make_topic()
@@ -238,6 +253,11 @@ def test_a_silent_member_loses_its_partitions(target: Target, make_topic: MakeTo
     alive.consumer.close()
 
 
+def shown_config(admin: AdminClient, resource: ConfigResource, name: str) -> str:
+    shown = next(iter(admin.describe_configs([resource]).values())).result(TIMEOUT_SECONDS)
+    return str(shown[name].value)
+
+
 class TestAdmin:
     """AdminClient calls and the answers Kafka gives to them."""
 
@@ -252,11 +272,10 @@ class TestAdmin:
         assert [partition.id for partition in described.partitions] == [0, 1]
         assert described.partitions[0].leader is not None
         admin.create_partitions([NewPartitions(name, 5)])[name].result(TIMEOUT_SECONDS)
-        assert len(admin.list_topics(name, timeout=TIMEOUT_SECONDS).topics[name].partitions) == 5
+        # A broker hears of the controller's decision a moment after the client does.
+        eventually(lambda: len(admin.list_topics(name, timeout=TIMEOUT_SECONDS).topics[name].partitions) == 5)
         admin.delete_topics([name])[name].result(TIMEOUT_SECONDS)
-        with pytest.raises(KafkaException) as gone:
-            admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_SECONDS)
-        assert gone.value.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+        eventually(lambda: describe_error(admin, name) == KafkaError.UNKNOWN_TOPIC_OR_PART)
 
     @pytest.mark.parametrize(
         ("name", "partitions", "replication", "config", "code"),
@@ -287,8 +306,7 @@ class TestAdmin:
         entry = ConfigEntry("retention.ms", "2000000", incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, resource.name, incremental_configs=[entry])
         next(iter(admin.incremental_alter_configs([resource]).values())).result(TIMEOUT_SECONDS)
-        shown = next(iter(admin.describe_configs([resource]).values())).result(TIMEOUT_SECONDS)
-        assert shown["retention.ms"].value == "2000000"
+        eventually(lambda: shown_config(admin, resource, "retention.ms") == "2000000")
 
     def test_groups_are_listed_described_reset_and_deleted(self, target: Target, make_topic: MakeTopic) -> None:
         topic, group = make_topic(), target.fresh("group")
