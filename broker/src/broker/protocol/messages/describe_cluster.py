@@ -1,0 +1,45 @@
+"""DescribeCluster (60): the brokers or controllers of the cluster.
+
+1 tells brokers from controllers; 2 shows fenced brokers.
+"""
+
+from broker.protocol.message import Request, Response, Struct
+from broker.protocol.types import array, boolean, int8, int16, int32, string
+
+
+class DescribeClusterRequest(
+    Request,
+    key=60,
+    versions="0-2",
+    flexible="0+",
+    listeners=(
+        "broker",
+        "controller",
+    ),
+):
+    """What to describe."""
+
+    include_cluster_authorized_operations: bool = boolean()
+    endpoint_type: int = int8("1+", default=1)
+    include_fenced_brokers: bool = boolean("2+")
+
+
+class DescribeClusterBroker(Struct):
+    broker_id: int = int32()
+    host: str = string()
+    port: int = int32()
+    rack: str | None = string(nullable="0+", default=None)
+    is_fenced: bool = boolean("2+")
+
+
+class DescribeClusterResponse(Response, key=60, versions="0-2", flexible="0+"):
+    """Cluster id, controller and endpoints."""
+
+    throttle_time_ms: int = int32()
+    error_code: int = int16()
+    error_message: str | None = string(nullable="0+", default=None)
+    endpoint_type: int = int8("1+", default=1)
+    cluster_id: str = string()
+    controller_id: int = int32(default=-1)
+    brokers: list[DescribeClusterBroker] = array(DescribeClusterBroker)
+    cluster_authorized_operations: int = int32(default=-2147483648)
