@@ -59,6 +59,12 @@ class Storage(Protocol):
 
     def exists(self, path: str) -> bool: ...
 
+    def size(self, path: str) -> int:
+        """Bytes in a file that need not be open; FileNotFoundError when absent."""
+
+    def modified_ms(self, path: str) -> int:
+        """When the file was last written, in milliseconds since the Unix epoch; FileNotFoundError when absent."""
+
     def list_directory(self, path: str) -> list[str]:
         """Sorted names; FileNotFoundError when absent."""
 
@@ -80,5 +86,11 @@ class Storage(Protocol):
     def lock(self, path: str) -> Lock:
         """Claim the lock file `path`; BlockingIOError when another process holds it."""
 
-    def fsync_soon(self, files: Sequence[File], done: Callable[[OSError | None], None]) -> None:
-        """fsync on a worker thread, then `done` on the node's thread, with the error if one failed."""
+    def fsync_soon(self, files: Sequence[File], done: Callable[[OSError | None], None], directories: Sequence[str] = ()) -> None:
+        """fsync files, then directories, on a worker thread; then `done` on the node's thread, with the error if one failed.
+
+        What was written before the call is covered. A file may be closed meanwhile.
+        """
+
+    def close(self) -> None:
+        """Finish what `fsync_soon` has taken on and end the worker; its callbacks may not run any more."""
