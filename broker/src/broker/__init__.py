@@ -2,3 +2,5 @@
 
 The layers, from the entry points down to the ground, are listed in ARCHITECTURE.md and enforced by import-linter.
 """
+
+__version__ = "0.1.0"

@@ -17,6 +17,9 @@ class Listener(Protocol):
     host: str
     port: int
 
+    def accept(self) -> None:
+        """Begin to accept; until then connections wait in the backlog."""
+
     def close(self) -> None:
         """Stop accepting; established connections live on."""
 
@@ -25,9 +28,7 @@ class Network(Protocol):
     """Endpoints of one node."""
 
     def listen(self, host: str, port: int, protocol_factory: ProtocolFactory) -> Listener:
-        """Bind and accept; port 0 picks a free one. Raises OSError naming the address when it is taken."""
+        """Bind and listen, without accepting yet; port 0 picks a free one. Raises OSError naming the address when it is taken."""
 
-    def connect(
-        self, host: str, port: int, protocol_factory: ProtocolFactory, on_failure: Callable[[OSError], None]
-    ) -> None:
+    def connect(self, host: str, port: int, protocol_factory: ProtocolFactory, on_failure: Callable[[OSError], None]) -> None:
         """Open a connection: `connection_made` is called on the protocol, or else `on_failure` once."""

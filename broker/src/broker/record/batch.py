@@ -175,21 +175,22 @@ def iter_headers(buffer: Buffer) -> Iterator[tuple[BatchHeader, int]]:
         position += header.size
 
 
-def whole_batches_end(buffer: Buffer, end: int, upper_offset: int | None = None) -> int:
-    """Where the last whole batch ends within the first `end` bytes; batches at or above `upper_offset` do not count.
+def whole_batches_end(buffer: Buffer, upper_offset: int | None = None) -> tuple[int, int]:
+    """Where the last whole batch of a buffer ends and where it starts; batches at or above `upper_offset` do not count.
 
-    The hot path of reading: it looks at base offset and length alone.
+    (0, 0) when there is none. The hot path of reading: it looks at base offset and length alone.
     """
-    position = 0
+    position = last = 0
+    size = len(buffer)
     unpack = _LENGTH.unpack_from
-    last_start = end - LOG_OVERHEAD
-    while position <= last_start:
+    while position + LOG_OVERHEAD <= size:
         base_offset, length = unpack(buffer, position)
         following = position + length + LOG_OVERHEAD
-        if following > end or length < RECORD_OVERHEAD_MIN or (upper_offset is not None and base_offset >= upper_offset):
+        if following > size or length < RECORD_OVERHEAD_MIN or (upper_offset is not None and base_offset >= upper_offset):
             break
+        last = position
         position = following
-    return position
+    return position, last
 
 
 def patch(batch: Buffer, base_offset: int, leader_epoch: int) -> list[Buffer]:

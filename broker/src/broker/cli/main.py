@@ -1,0 +1,39 @@
+"""`broker <command>`: the commands by name; each is loaded when it is used."""
+
+import importlib
+import sys
+
+from broker import __version__
+
+COMMANDS = {
+    "start": "run a broker",
+    "format": "write the identity of a log directory",
+    "random-uuid": "make an id for a new cluster",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments and arguments[0] == "--version":
+        print(__version__)
+        return 0
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 1
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(f"broker: there is no command {name}\n{_usage()}", file=sys.stderr)
+        return 1
+    module = importlib.import_module(f"broker.cli.{name.replace('-', '_')}")
+    status: int = module.main(arguments[1:])
+    return status
+
+
+def _usage() -> str:
+    lines = [f"  {name:<18}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: broker COMMAND [options]; `broker COMMAND --help` tells more", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

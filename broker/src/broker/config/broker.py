@@ -1,0 +1,173 @@
+"""Typed settings: `BrokerConfig` for a node, `TopicConfig` for a topic over the node's defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker.config.definitions import BROKER_SETTINGS, TOPIC_SETTINGS, ConfigError, find, parse_topic
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One listener: its name, and where it is bound or advertised. An empty host is every address."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Voter:
+    """One member of the quorum."""
+
+    node_id: int
+    host: str
+    port: int
+
+
+def attribute(name: str) -> str:
+    return name.replace(".", "_")
+
+
+class BrokerConfig:
+    """All settings of a node, checked as a whole; those declared here are attributes, every one is a `value`."""
+
+    node_id: int
+    process_roles: tuple[str, ...]
+    auto_create_topics_enable: bool
+    num_partitions: int
+    default_replication_factor: int
+    socket_request_max_bytes: int
+    queued_max_requests: int
+    queued_max_request_bytes: int
+    connections_max_idle_ms: int
+    max_connections: int
+    fetch_max_bytes: int
+    max_incremental_fetch_session_cache_slots: int
+    max_request_partition_size_limit: int
+    log_retention_check_interval_ms: int
+    log_flush_offset_checkpoint_interval_ms: int
+    replica_high_watermark_checkpoint_interval_ms: int
+    producer_id_expiration_ms: int
+    offsets_topic_num_partitions: int
+    offsets_topic_replication_factor: int
+    offsets_topic_segment_bytes: int
+    broker_heartbeat_interval_ms: int
+    broker_session_timeout_ms: int
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        """`settings`: names to texts. ConfigError names the first that is wrong."""
+        self.given: dict[str, Any] = {}
+        for name, text in settings.items():
+            self.given[name] = find(name).parse(text)
+        if "log.retention.hours" in self.given and "log.retention.ms" not in self.given:
+            hours = self.given["log.retention.hours"]
+            self.given["log.retention.ms"] = hours * 3_600_000 if hours >= 0 else -1
+        self._values = {setting.name: self.given.get(setting.name, setting.default) for setting in BROKER_SETTINGS}
+        for name, value in self._values.items():
+            if attribute(name) in BrokerConfig.__annotations__:
+                setattr(self, attribute(name), value)
+        self._check()
+
+    def value(self, name: str) -> Any:
+        """The typed value under Kafka's name; the commonest are attributes as well."""
+        return self._values[name]
+
+    def _check(self) -> None:
+        if self.node_id < 0:
+            raise ConfigError("node.id is not set: give this node a number of 0 or more")
+        if set(self.process_roles) != {"broker", "controller"}:
+            raise ConfigError(f"process.roles={','.join(self.process_roles)} is not supported yet: it takes broker,controller")
+        if len(self.value("log.dirs")) > 1:
+            raise ConfigError(f"log.dirs={','.join(self.value('log.dirs'))} is not supported yet: it takes one directory")
+        voters = self.voters
+        if len(voters) > 1:
+            raise ConfigError(f"controller.quorum.voters names {len(voters)} voters: a quorum of one is what works so far")
+        if voters and voters[0].node_id != self.node_id:
+            raise ConfigError(f"controller.quorum.voters names node {voters[0].node_id}, but node.id is {self.node_id}")
+        names = [endpoint.name for endpoint in self.listeners]
+        for name in self.value("controller.listener.names"):
+            if name not in names:
+                raise ConfigError(f"controller.listener.names={name} is not among the listeners {', '.join(names)}")
+        if not self.broker_listeners:
+            raise ConfigError("listeners has only controller listeners; clients need one of their own")
+        for pair in self.value("listener.security.protocol.map"):
+            if pair.rpartition(":")[2] != "PLAINTEXT":
+                raise ConfigError(f"listener.security.protocol.map={pair} is not supported yet: PLAINTEXT is the only protocol")
+
+    @property
+    def log_directory(self) -> str:
+        directories = self.value("log.dirs")
+        return str(directories[0] if directories else self.value("log.dir"))
+
+    @property
+    def listeners(self) -> list[Endpoint]:
+        return [_endpoint("listeners", text) for text in self.value("listeners")]
+
+    @property
+    def controller_listener_names(self) -> tuple[str, ...]:
+        return tuple(self.value("controller.listener.names"))
+
+    @property
+    def broker_listeners(self) -> list[Endpoint]:
+        return [endpoint for endpoint in self.listeners if endpoint.name not in self.controller_listener_names]
+
+    @property
+    def advertised(self) -> dict[str, Endpoint]:
+        """By listener name; a listener that is not advertised by itself is advertised where it is bound."""
+        found = {endpoint.name: endpoint for endpoint in self.listeners}
+        return found | {e.name: e for e in (_endpoint("advertised.listeners", t) for t in self.value("advertised.listeners"))}
+
+    @property
+    def voters(self) -> list[Voter]:
+        found = []
+        for text in self.value("controller.quorum.voters"):
+            node_id, _, address = text.partition("@")
+            host, _, port = address.rpartition(":")
+            if not (node_id.isdigit() and port.isdigit() and host):
+                raise ConfigError(f"controller.quorum.voters={text} is not of the form id@host:port")
+            found.append(Voter(int(node_id), host, int(port)))
+        return found
+
+
+class TopicConfig:
+    """The settings of one topic: its own over the broker's."""
+
+    segment_bytes: int
+    segment_ms: int
+    segment_index_bytes: int
+    index_interval_bytes: int
+    max_message_bytes: int
+    message_timestamp_type: str
+    message_timestamp_before_max_ms: int
+    message_timestamp_after_max_ms: int
+    retention_ms: int
+    retention_bytes: int
+    file_delete_delay_ms: int
+    cleanup_policy: str
+    min_insync_replicas: int
+
+    def __init__(self, broker: BrokerConfig, overrides: Mapping[str, str], dynamic: Mapping[str, str] | None = None) -> None:
+        """`overrides` are the topic's own settings, `dynamic` broker settings changed at run time, by broker-level name."""
+        for name, setting in TOPIC_SETTINGS.items():
+            assert name is not None
+            value = broker.value(setting.name)
+            if dynamic and setting.name in dynamic:
+                value = setting.parse(dynamic[setting.name])
+            if name in overrides:
+                value = parse_topic(name, overrides[name])
+            setattr(self, attribute(name), setting.render(value) if name == "cleanup.policy" else value)
+
+    @classmethod
+    def from_overrides(
+        cls, broker: BrokerConfig, overrides: Mapping[str, str], dynamic: Mapping[str, str] | None = None
+    ) -> "TopicConfig":
+        return cls(broker, overrides, dynamic)
+
+
+def _endpoint(key: str, text: str) -> Endpoint:
+    name, separator, address = text.partition("://")
+    host, _, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"{key}={text} is not of the form NAME://host:port")
+    return Endpoint(name.upper(), host.strip("[]"), int(port))

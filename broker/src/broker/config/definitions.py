@@ -1,0 +1,246 @@
+"""Every setting as data: name, type, default, bounds, meaning, and the topic setting it is the default of.
+
+Names and defaults are those of Apache Kafka 4.3 (``KafkaConfig``, ``LogConfig``, ``GroupCoordinatorConfig``). A setting that
+Kafka has and this broker does not is unknown here, and is refused by name: nothing is silently ignored.
+"""
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+LONG_MAX = 2**63 - 1
+INT_MAX = 2**31 - 1
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+class ConfigError(Exception):
+    """A bad setting; the message names the key, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. `type` is Kafka's: boolean, int, long, string, list. `topic` is the topic-level name, if there is one."""
+
+    name: str
+    type: str
+    default: Any
+    doc: str
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[str, ...] = ()
+    topic: str | None = None
+    dynamic: bool = False
+
+    def parse(self, text: str) -> Any:
+        """The typed value; ConfigError says what is allowed."""
+        text = text.strip()
+        if self.type == "boolean":
+            if text.lower() not in ("true", "false"):
+                raise self._refusal(text, "true or false")
+            return text.lower() == "true"
+        if self.type in ("int", "long"):
+            return self._number(text)
+        if self.type == "list":
+            values = tuple(part.strip() for part in text.split(",") if part.strip())
+            if self.choices and not set(values) <= set(self.choices):
+                raise self._refusal(text, "a list of " + ", ".join(self.choices))
+            return values
+        if self.choices and text not in self.choices:
+            raise self._refusal(text, " or ".join(self.choices))
+        return text
+
+    def _number(self, text: str) -> int:
+        bits = 31 if self.type == "int" else 63
+        low = self.low if self.low is not None else -(2**bits)
+        high = self.high if self.high is not None else 2**bits - 1
+        try:
+            value = int(text)
+        except ValueError:
+            raise self._refusal(text, f"a whole number from {low} to {high}") from None
+        if not low <= value <= high:
+            raise self._refusal(text, f"a whole number from {low} to {high}")
+        return value
+
+    def _refusal(self, text: str, allowed: str) -> ConfigError:
+        return ConfigError(f"{self.name}={text} is not allowed: it takes {allowed}")
+
+    def render(self, value: Any) -> str:
+        """The value as it is written in a properties file."""
+        if isinstance(value, bool):
+            return str(value).lower()
+        return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+BROKER_SETTINGS = (
+    Setting("node.id", "int", -1, "The id of this node within the cluster.", low=0),
+    Setting("broker.rack", "string", "", "The rack of this broker."),
+    Setting("process.roles", "list", ("broker", "controller"), "What this process is.", choices=("broker", "controller")),
+    Setting("listeners", "list", ("PLAINTEXT://:9092", "CONTROLLER://:9093"), "Where to listen: NAME://host:port."),
+    Setting("advertised.listeners", "list", (), "What clients are told to connect to; the listeners when it is left out."),
+    Setting("listener.security.protocol.map", "list", (), "NAME:PROTOCOL; PLAINTEXT is the only protocol so far."),
+    Setting("inter.broker.listener.name", "string", "", "The listener other brokers use."),
+    Setting("controller.listener.names", "list", ("CONTROLLER",), "The listeners of the controller."),
+    Setting("controller.quorum.voters", "list", (), "id@host:port of every voter; one voter for now."),
+    Setting("controller.quorum.bootstrap.servers", "list", (), "Accepted for the sake of shipped files; the voters decide."),
+    Setting("log.dirs", "list", (), "The directory of all data; one for now."),
+    Setting("log.dir", "string", "/tmp/board-broker-logs", "The data directory when log.dirs is not set."),  # noqa: S108
+    Setting("num.partitions", "int", 1, "Partitions of a topic that does not say.", low=1),
+    Setting("default.replication.factor", "int", 1, "Replicas of a topic that does not say.", low=1),
+    Setting("auto.create.topics.enable", "boolean", True, "Make a topic when it is first asked for."),
+    Setting("delete.topic.enable", "boolean", True, "Allow the deletion of topics."),
+    Setting(
+        "min.insync.replicas", "int", 1, "How many replicas acks=all needs.", low=1, topic="min.insync.replicas", dynamic=True
+    ),
+    Setting("message.max.bytes", "int", 1048588, "The largest record batch.", low=0, topic="max.message.bytes", dynamic=True),
+    Setting("log.segment.bytes", "int", 2**30, "Size of a segment.", low=1024 * 1024, topic="segment.bytes", dynamic=True),
+    Setting("log.roll.ms", "long", 7 * DAY_MS, "Age at which a segment is closed.", low=1, topic="segment.ms", dynamic=True),
+    Setting(
+        "log.retention.ms",
+        "long",
+        7 * DAY_MS,
+        "Age at which a segment goes; -1 keeps it.",
+        low=-1,
+        topic="retention.ms",
+        dynamic=True,
+    ),
+    Setting(
+        "log.retention.bytes", "long", -1, "Size a partition may keep; -1 is all.", low=-1, topic="retention.bytes", dynamic=True
+    ),
+    Setting("log.retention.check.interval.ms", "long", 300_000, "How often old segments are looked for.", low=1),
+    Setting(
+        "log.index.interval.bytes", "int", 4096, "Bytes between index entries.", low=0, topic="index.interval.bytes", dynamic=True
+    ),
+    Setting("log.index.size.max.bytes", "int", 10 * 2**20, "Size of an index.", low=4, topic="segment.index.bytes", dynamic=True),
+    Setting(
+        "log.segment.delete.delay.ms",
+        "long",
+        60_000,
+        "Delay of removing files.",
+        low=0,
+        topic="file.delete.delay.ms",
+        dynamic=True,
+    ),
+    Setting(
+        "log.cleanup.policy",
+        "list",
+        ("delete",),
+        "What becomes of old records; compact keeps all for now.",
+        choices=("delete", "compact"),
+        topic="cleanup.policy",
+        dynamic=True,
+    ),
+    Setting(
+        "log.message.timestamp.type",
+        "string",
+        "CreateTime",
+        "Whose time a record carries.",
+        choices=("CreateTime", "LogAppendTime"),
+        topic="message.timestamp.type",
+        dynamic=True,
+    ),
+    Setting(
+        "log.message.timestamp.before.max.ms",
+        "long",
+        LONG_MAX,
+        "How old a timestamp may be.",
+        low=0,
+        topic="message.timestamp.before.max.ms",
+        dynamic=True,
+    ),
+    Setting(
+        "log.message.timestamp.after.max.ms",
+        "long",
+        HOUR_MS,
+        "How far ahead a timestamp may be.",
+        low=0,
+        topic="message.timestamp.after.max.ms",
+        dynamic=True,
+    ),
+    Setting(
+        "compression.type",
+        "string",
+        "producer",
+        "Batches are kept as the producer made them.",
+        choices=("producer",),
+        topic="compression.type",
+        dynamic=True,
+    ),
+    Setting(
+        "unclean.leader.election.enable",
+        "boolean",
+        False,
+        "Whether a replica outside the ISR may lead; not yet.",
+        topic="unclean.leader.election.enable",
+    ),
+    Setting(
+        "log.flush.offset.checkpoint.interval.ms", "int", 60_000, "How often logs are fsynced and recovery points written.", low=1
+    ),
+    Setting("replica.high.watermark.checkpoint.interval.ms", "long", 5_000, "How often high watermarks are written.", low=1),
+    Setting("producer.id.expiration.ms", "int", DAY_MS, "When an idle producer is forgotten.", low=1),
+    Setting("socket.request.max.bytes", "int", 100 * 2**20, "The largest request.", low=1),
+    Setting("queued.max.requests", "int", 500, "Requests in flight on one connection before reading pauses.", low=1),
+    Setting("queued.max.request.bytes", "long", 256 * 2**20, "Bytes of large requests in memory over all connections.", low=1),
+    Setting("connections.max.idle.ms", "long", 600_000, "When a silent connection is closed.", low=1),
+    Setting("max.connections", "int", 10_000, "Connections at the same time.", low=1),
+    Setting("fetch.max.bytes", "int", 55 * 2**20, "The most bytes of one fetch answer.", low=1024),
+    Setting("max.incremental.fetch.session.cache.slots", "int", 1000, "Fetch sessions at the same time.", low=0),
+    Setting("max.request.partition.size.limit", "int", 2000, "Partitions in one page of a description.", low=1),
+    Setting("num.network.threads", "int", 3, "Accepted; one event loop does the work.", low=1),
+    Setting("num.io.threads", "int", 8, "Accepted; one event loop does the work.", low=1),
+    Setting("socket.send.buffer.bytes", "int", 102400, "Accepted; the system decides.", low=-1),
+    Setting("socket.receive.buffer.bytes", "int", 102400, "Accepted; the system decides.", low=-1),
+    Setting("num.recovery.threads.per.data.dir", "int", 2, "Accepted; recovery is done by one thread.", low=1),
+    Setting("log.retention.hours", "int", 168, "Retention in hours, when log.retention.ms is not set."),
+    Setting("offsets.topic.num.partitions", "int", 50, "Partitions of __consumer_offsets.", low=1),
+    Setting("offsets.topic.replication.factor", "int", 3, "Replicas of __consumer_offsets.", low=1),
+    Setting("offsets.topic.segment.bytes", "int", 100 * 2**20, "Segment size of __consumer_offsets.", low=1),
+    Setting("offsets.retention.minutes", "int", 10080, "How long the offsets of an empty group are kept.", low=1),
+    Setting("offsets.retention.check.interval.ms", "long", 600_000, "How often expired offsets are looked for.", low=1),
+    Setting("offset.metadata.max.bytes", "int", 4096, "The largest note beside an offset.", low=0),
+    Setting("group.initial.rebalance.delay.ms", "int", 3000, "How long an empty group waits for more members.", low=0),
+    Setting("group.min.session.timeout.ms", "int", 6000, "The shortest session time-out.", low=1),
+    Setting("group.max.session.timeout.ms", "int", 1_800_000, "The longest session time-out.", low=1),
+    Setting("group.max.size", "int", INT_MAX, "Members of one group.", low=1),
+    Setting("transaction.state.log.replication.factor", "int", 3, "Accepted; transactions are not there yet.", low=1),
+    Setting("transaction.state.log.min.isr", "int", 2, "Accepted; transactions are not there yet.", low=1),
+    Setting("share.coordinator.state.topic.replication.factor", "int", 3, "Accepted; share groups are not there yet.", low=1),
+    Setting("share.coordinator.state.topic.min.isr", "int", 2, "Accepted; share groups are not there yet.", low=1),
+    Setting("broker.heartbeat.interval.ms", "int", 2000, "How often a broker tells the controller that it is alive.", low=1),
+    Setting("broker.session.timeout.ms", "int", 9000, "When a silent broker is fenced.", low=1),
+)
+BY_NAME = {setting.name: setting for setting in BROKER_SETTINGS}
+# Topic settings under their topic-level names; the broker setting gives type, bounds and default.
+TOPIC_SETTINGS = {setting.topic: setting for setting in BROKER_SETTINGS if setting.topic is not None}
+
+
+def find(name: str) -> Setting:
+    """The broker setting of that name; ConfigError names the nearest one."""
+    setting = BY_NAME.get(name)
+    if setting is None:
+        raise ConfigError(f"{name} is not a setting of this broker{_nearest(name, list(BY_NAME))}")
+    return setting
+
+
+def find_topic(name: str) -> Setting:
+    """The setting behind a topic-level name; ConfigError names the nearest one."""
+    setting = TOPIC_SETTINGS.get(name)
+    if setting is None:
+        raise ConfigError(f"Unknown topic config name: {name}{_nearest(name, [key for key in TOPIC_SETTINGS if key])}")
+    return setting
+
+
+def parse_topic(name: str, text: str) -> Any:
+    """The typed value of a topic setting; ConfigError names the topic-level key."""
+    setting = find_topic(name)
+    if name == "unclean.leader.election.enable" and text.strip().lower() == "true":
+        raise ConfigError(f"{name}=true is not supported yet")
+    try:
+        return setting.parse(text)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(setting.name, name, 1)) from None
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

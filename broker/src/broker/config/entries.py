@@ -1,0 +1,91 @@
+"""Settings as they are shown: value, where it comes from, and what would hold otherwise. Source: ``ConfigHelper``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from broker.config.broker import BrokerConfig
+from broker.config.definitions import BROKER_SETTINGS, TOPIC_SETTINGS, Setting
+
+
+class ConfigSource(IntEnum):
+    """Where a value comes from, from the strongest to the weakest."""
+
+    TOPIC = 1
+    DYNAMIC_BROKER = 2
+    DYNAMIC_DEFAULT_BROKER = 3
+    STATIC_BROKER = 4
+    DEFAULT = 5
+
+
+TYPE_NUMBERS = {"boolean": 1, "string": 2, "int": 3, "long": 5, "list": 7}
+
+
+@dataclass(frozen=True)
+class Synonym:
+    """One place where the value is or could be set."""
+
+    name: str
+    value: str
+    source: ConfigSource
+
+
+@dataclass(frozen=True)
+class ConfigEntry:
+    """One setting as it is shown."""
+
+    name: str
+    value: str
+    source: ConfigSource
+    type: int
+    doc: str
+    read_only: bool = False
+    synonyms: list[Synonym] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DynamicSettings:
+    """Broker settings changed at run time: of one broker, and of all."""
+
+    own: Mapping[str, str] = field(default_factory=dict)
+    cluster: Mapping[str, str] = field(default_factory=dict)
+
+
+def topic_entries(broker: BrokerConfig, overrides: Mapping[str, str], dynamic: DynamicSettings) -> list[ConfigEntry]:
+    """Every setting of a topic, by name."""
+    found = []
+    for name, setting in sorted(TOPIC_SETTINGS.items()):
+        synonyms = [Synonym(name, overrides[name], ConfigSource.TOPIC)] if name in overrides else []
+        found.append(_entry(name, setting, synonyms + _broker_synonyms(broker, setting, dynamic)))
+    return found
+
+
+def broker_entries(broker: BrokerConfig, dynamic: DynamicSettings) -> list[ConfigEntry]:
+    """Every setting of a broker, by name."""
+    return [
+        _entry(setting.name, setting, _broker_synonyms(broker, setting, dynamic), read_only=not setting.dynamic)
+        for setting in sorted(BROKER_SETTINGS, key=lambda setting: setting.name)
+    ]
+
+
+def cluster_entries(broker: BrokerConfig, dynamic: DynamicSettings) -> list[ConfigEntry]:
+    """What was set for all brokers at run time."""
+    shown = broker_entries(broker, DynamicSettings(cluster=dynamic.cluster))
+    return [entry for entry in shown if entry.name in dynamic.cluster]
+
+
+def _broker_synonyms(broker: BrokerConfig, setting: Setting, dynamic: DynamicSettings) -> list[Synonym]:
+    found = []
+    if setting.name in dynamic.own:
+        found.append(Synonym(setting.name, dynamic.own[setting.name], ConfigSource.DYNAMIC_BROKER))
+    if setting.name in dynamic.cluster:
+        found.append(Synonym(setting.name, dynamic.cluster[setting.name], ConfigSource.DYNAMIC_DEFAULT_BROKER))
+    if setting.name in broker.given:
+        found.append(Synonym(setting.name, setting.render(broker.given[setting.name]), ConfigSource.STATIC_BROKER))
+    found.append(Synonym(setting.name, setting.render(setting.default), ConfigSource.DEFAULT))
+    return found
+
+
+def _entry(name: str, setting: Setting, synonyms: list[Synonym], *, read_only: bool = False) -> ConfigEntry:
+    first = synonyms[0]
+    return ConfigEntry(name, first.value, first.source, TYPE_NUMBERS[setting.type], setting.doc, read_only, synonyms)

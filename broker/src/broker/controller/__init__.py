@@ -1,0 +1,1 @@
+"""The active controller: decides what becomes a record of the metadata log."""

@@ -1,0 +1,136 @@
+"""Decisions about settings of topics and brokers. Source: ``ConfigurationControlManager``."""
+
+from enum import IntEnum
+
+from broker.config import ConfigError
+from broker.config.definitions import Setting, find, find_topic, parse_topic
+from broker.controller.context import Context
+from broker.core import Result
+from broker.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE
+from broker.protocol.errors import ErrorCode, KafkaError
+from broker.protocol.message import Record
+from broker.protocol.messages.incremental_alter_configs import (
+    AlterableConfig,
+    AlterConfigsResource,
+    AlterConfigsResourceResponse,
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+)
+from broker.protocol.messages.metadata_records import ConfigRecord
+
+
+class Operation(IntEnum):
+    """What to do with a value."""
+
+    SET = 0
+    DELETE = 1
+    APPEND = 2
+    SUBTRACT = 3
+
+
+def alter_configs(request: IncrementalAlterConfigsRequest, context: Context) -> Result[Record, IncrementalAlterConfigsResponse]:
+    """Change single settings; all changes of one resource are taken, or none."""
+    keys = [(resource.resource_type, resource.resource_name) for resource in request.resources]
+    answers, records = [], []
+    for resource in request.resources:
+        answer = AlterConfigsResourceResponse(
+            resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=None
+        )
+        try:
+            if keys.count((resource.resource_type, resource.resource_name)) > 1:
+                raise KafkaError(ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.")
+            records += _alter(resource, context)
+        except KafkaError as error:
+            answer.error_code, answer.error_message = error.code, error.message
+        answers.append(answer)
+    return Result(IncrementalAlterConfigsResponse(responses=answers), [] if request.validate_only else records)
+
+
+def refuse_alter(request: IncrementalAlterConfigsRequest, error: KafkaError) -> IncrementalAlterConfigsResponse:
+    return IncrementalAlterConfigsResponse(
+        responses=[
+            AlterConfigsResourceResponse(
+                error_code=error.code,
+                error_message=error.message,
+                resource_type=resource.resource_type,
+                resource_name=resource.resource_name,
+            )
+            for resource in request.resources
+        ]
+    )
+
+
+def _alter(resource: AlterConfigsResource, context: Context) -> list[Record]:
+    kind, name = resource.resource_type, resource.resource_name
+    _check_resource(kind, name, context)
+    names = [item.name for item in resource.configs]
+    current = dict(context.image.config(kind, name))
+    changed: list[Record] = []
+    for item in resource.configs:
+        if names.count(item.name) > 1:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, f"The setting {item.name} is named twice.")
+        value = _new_value(kind, item, current, context)
+        if value != current.get(item.name):
+            changed.append(ConfigRecord(resource_type=kind, resource_name=name, name=item.name, value=value))
+    return changed
+
+
+def _check_resource(kind: int, name: str, context: Context) -> None:
+    if kind == TOPIC_RESOURCE:
+        if name not in context.image.topics:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return
+    if kind != BROKER_RESOURCE:
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST, f"Settings of resource type {kind} cannot be changed; topics (2) and brokers (4) can."
+        )
+    if name and not (name.isdigit() and int(name) in context.image.brokers):
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"No broker with id {name} is registered.")
+
+
+def _setting(kind: int, name: str) -> Setting:
+    try:
+        if kind == TOPIC_RESOURCE:
+            return find_topic(name)
+        setting = find(name)
+    except ConfigError as error:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, str(error)) from error
+    if not setting.dynamic:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Cannot update these configs dynamically: Set({name})")
+    return setting
+
+
+def _new_value(kind: int, item: AlterableConfig, current: dict[str, str], context: Context) -> str | None:
+    """The value after the operation; None removes it."""
+    if item.config_operation not in list(Operation):
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unknown operation type {item.config_operation} for {item.name}.")
+    operation = Operation(item.config_operation)
+    if operation is Operation.DELETE:
+        return None
+    setting = _setting(kind, item.name)
+    if item.value is None:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Null value not supported for : {item.name}")
+    text = item.value
+    if operation is not Operation.SET:
+        text = _listed(setting, item, current, context, append=operation is Operation.APPEND)
+    try:
+        value = parse_topic(item.name, text) if kind == TOPIC_RESOURCE else setting.parse(text)
+    except ConfigError as error:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, str(error)) from error
+    return setting.render(value)
+
+
+def _listed(setting: Setting, item: AlterableConfig, current: dict[str, str], context: Context, *, append: bool) -> str:
+    if setting.type != "list":
+        what = "APPEND" if append else "SUBTRACT"
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"Can't {what} to key {item.name} because its type is not LIST.")
+    before = current.get(item.name)
+    if before is None:
+        before = setting.render(context.config.value(setting.name))
+    parts = [part for part in before.split(",") if part]
+    given = [part.strip() for part in (item.value or "").split(",") if part.strip()]
+    if append:
+        parts += [part for part in given if part not in parts]
+    else:
+        parts = [part for part in parts if part not in given]
+    return ",".join(parts)

@@ -1,0 +1,357 @@
+"""The log of one partition: gives offsets, checks producers, rolls segments, reads, retains.
+
+Invariants: segments are consecutive, the last one is active; `log_start_offset <= log_end_offset`; an append either happened
+whole or not at all. An append is done when write(2) returned; only `flush_soon` and a clean close make it durable.
+Leaves out: who may append and what is visible (`replication`), which logs exist (`log_manager`).
+Source: ``UnifiedLog``, ``LocalLog``. Not done: appending as a follower, truncation (with the second broker).
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from broker.log import producer_snapshot
+from broker.log.failure import DISK_FULL, LogDirFailure
+from broker.log.file_names import LEADER_EPOCHS, SNAPSHOT, segment_path
+from broker.log.open_files import OpenFiles
+from broker.log.recovery import LogLoader
+from broker.log.segment import Segment
+from broker.protocol.errors import ErrorCode, KafkaError
+from broker.record.batch import BatchHeader, Buffer, TimestampType, patch, read_header, stamp
+from broker.record.validation import ValidationRules, only_batch, validate_client_batch
+
+LOG_APPEND_TIME = "LogAppendTime"
+# How many ends of reads are remembered, so that a consumer that goes on where it stopped needs no index.
+READ_ENDS_MAX = 16
+
+
+class LogConfig(Protocol):
+    """The topic settings a log obeys (`config.TopicConfig`)."""
+
+    segment_bytes: int
+    segment_ms: int
+    segment_index_bytes: int
+    index_interval_bytes: int
+    max_message_bytes: int
+    message_timestamp_type: str
+    message_timestamp_before_max_ms: int
+    message_timestamp_after_max_ms: int
+    retention_ms: int
+    retention_bytes: int
+    file_delete_delay_ms: int
+    cleanup_policy: str
+
+
+@dataclass(slots=True, frozen=True)
+class AppendInfo:
+    """Where a batch went. A duplicate is answered with the offsets it got the first time."""
+
+    first_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    duplicate: bool = False
+
+
+class TimestampOffset(NamedTuple):
+    """A record found by its time."""
+
+    timestamp: int
+    offset: int
+    leader_epoch: int
+
+
+class PartitionLog:
+    """See the module. `on_failure` hears once that the directory can no longer be trusted."""
+
+    def __init__(
+        self,
+        files: OpenFiles,
+        directory: str,
+        config: LogConfig,
+        *,
+        recovery_point: int,
+        start_offset: int,
+        clean: bool,
+        now_ms: int,
+        on_failure: Callable[[LogDirFailure], None],
+    ) -> None:
+        self._files = files
+        self._storage = files.storage
+        self.directory = directory
+        self._on_failure = on_failure
+        self.configure(config)
+        loaded = LogLoader(
+            files,
+            directory,
+            index_interval_bytes=config.index_interval_bytes,
+            recovery_point=recovery_point,
+            clean=clean,
+            now_ms=now_ms,
+        ).load()
+        self.segments, self.producers, self.epochs = loaded.segments, loaded.producers, loaded.epochs
+        self.cut_bytes = loaded.cut_bytes
+        self.log_end_offset = max(loaded.end_offset, self.segments[-1].base_offset)
+        self.log_start_offset = min(max(start_offset, self.segments[0].base_offset), self.log_end_offset)
+        # What survives the death of the machine; kept in recovery-point-offset-checkpoint.
+        self.persisted_end_offset = self.log_end_offset if clean else min(recovery_point, self.log_end_offset)
+        self._flushing = False
+        # Who waits for the fsync after the one in flight; the callers have one call under way each.
+        self._flush_waiting: list[Callable[[OSError | None], None]] = []
+        self._epochs_durable = False
+        # Where reads ended: offset -> (segment, position).
+        self._read_ends: dict[int, tuple[Segment, int]] = {}
+
+    def configure(self, config: LogConfig) -> None:
+        """Obey other settings from now on."""
+        self.config = config
+        self._rules = ValidationRules(
+            max_message_bytes=config.max_message_bytes,
+            timestamp_type=TimestampType.LOG_APPEND_TIME
+            if config.message_timestamp_type == LOG_APPEND_TIME
+            else TimestampType.CREATE_TIME,
+            timestamp_before_max_ms=config.message_timestamp_before_max_ms,
+            timestamp_after_max_ms=config.message_timestamp_after_max_ms,
+            keys_required="compact" in config.cleanup_policy.split(","),
+        )
+
+    @property
+    def active(self) -> Segment:
+        return self.segments[-1]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size for segment in self.segments)
+
+    # Appending.
+
+    def append_as_leader(self, buffer: Buffer, leader_epoch: int, now_ms: int) -> AppendInfo:
+        """Check, give offsets to and write the one batch of a produce request. KafkaError when it is refused.
+
+        `now_ms` is wall time.
+        """
+        header, batch = only_batch(buffer)
+        validate_client_batch(batch, header, self._rules, now_ms)
+        if header.producer_id >= 0:
+            known = self.producers.check(header)
+            if known is not None:
+                return AppendInfo(known.first_offset, known.last_offset, -1, duplicate=True)
+        settled = header._replace(base_offset=self.log_end_offset, partition_leader_epoch=leader_epoch)
+        if self._rules.timestamp_type is TimestampType.LOG_APPEND_TIME:
+            settled, buffers = stamp(batch, settled, timestamp_type=TimestampType.LOG_APPEND_TIME, max_timestamp=now_ms)
+            self._write(settled, buffers, now_ms)
+            return AppendInfo(settled.base_offset, settled.last_offset, now_ms)
+        self._write(settled, patch(batch, settled.base_offset, leader_epoch), now_ms)
+        return AppendInfo(settled.base_offset, settled.last_offset, -1)
+
+    def append_own(self, batch: Buffer, leader_epoch: int, now_ms: int) -> AppendInfo:
+        """Write a batch this node made itself: control batches and the records of internal topics."""
+        settled = read_header(batch)._replace(base_offset=self.log_end_offset, partition_leader_epoch=leader_epoch)
+        self._write(settled, patch(batch, settled.base_offset, leader_epoch), now_ms)
+        return AppendInfo(settled.base_offset, settled.last_offset, -1)
+
+    def _write(self, header: BatchHeader, buffers: list[Buffer], now_ms: int) -> None:
+        """The only place that appends. A full disk leaves everything as it was."""
+        config = self.config
+        size = header.size
+        if size > config.segment_bytes:
+            raise KafkaError(
+                ErrorCode.RECORD_LIST_TOO_LARGE, f"the batch has {size} bytes, more than segment.bytes={config.segment_bytes}"
+            )
+        try:
+            if self.active.should_roll(
+                header,
+                header.last_offset,
+                size,
+                now_ms,
+                segment_bytes=config.segment_bytes,
+                segment_ms=config.segment_ms,
+                index_bytes=config.segment_index_bytes,
+            ):
+                self.roll(now_ms)
+            self.active.append((header,), buffers)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self.log_end_offset = header.next_offset
+        if header.producer_id >= 0:
+            self.producers.update(header)
+        self.assign_epoch(header.partition_leader_epoch, header.base_offset)
+
+    def _refusal(self, error: OSError) -> KafkaError:
+        """What the writer is told; anything but a full disk is the end of the directory."""
+        if error.errno not in DISK_FULL:
+            self._on_failure(LogDirFailure(self.directory, error))
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error.strerror or error}")
+
+    def roll(self, now_ms: int) -> None:
+        """Close the active segment and begin the next at the log end offset, with a snapshot of the producers."""
+        self._write_snapshot()
+        self.active.seal()
+        self.active.log.get()
+        new = Segment(
+            self._files,
+            self.directory,
+            self.log_end_offset,
+            index_interval_bytes=self.config.index_interval_bytes,
+            created_ms=now_ms,
+        )
+        new.create()
+        self.segments.append(new)
+        self.flush_soon(lambda error: None)
+
+    def _write_snapshot(self) -> None:
+        path = segment_path(self.directory, self.log_end_offset, SNAPSHOT)
+        self._storage.write_atomically(path, producer_snapshot.encode(self.producers), durable=False)
+
+    def assign_epoch(self, epoch: int, start_offset: int) -> None:
+        """Note that a leader epoch begins at an offset, if that is news."""
+        if self.epochs.assign(epoch, start_offset):
+            self._write_epochs(durable=False)
+
+    def _write_epochs(self, *, durable: bool) -> None:
+        self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render(), durable=durable)
+        self.epochs.dirty = False
+        self._epochs_durable = durable
+
+    # Reading.
+
+    def read(self, offset: int, max_bytes: int, upper_offset: int, *, at_least_one: bool = True) -> list[Buffer]:
+        """Whole batches from the one that holds `offset`, below `upper_offset`: at most `max_bytes`, but `at_least_one`."""
+        segment, position = self._read_ends.get(offset) or (None, 0)
+        if segment is None or (position >= segment.size and segment is not self.active):
+            found = self._find(offset)
+            if found is None:
+                return []
+            segment, position = found
+        data, last = segment.read_at(position, max_bytes, upper_offset, at_least_one=at_least_one)
+        if not data:
+            return []
+        self._remember_end(read_header(data, last).next_offset, segment, position + len(data))
+        return [data]
+
+    def _find(self, offset: int) -> tuple[Segment, int] | None:
+        number = max(bisect_right(self.segments, offset, key=lambda segment: segment.base_offset) - 1, 0)
+        while number < len(self.segments):
+            found = self.segments[number].position_of(offset)
+            if found is not None:
+                return self.segments[number], found[0]
+            # Offsets may be missing at a segment's end; the next one goes on.
+            number += 1
+        return None
+
+    def _remember_end(self, offset: int, segment: Segment, position: int) -> None:
+        self._read_ends[offset] = segment, position
+        if len(self._read_ends) > READ_ENDS_MAX:
+            del self._read_ends[next(iter(self._read_ends))]
+
+    def offset_for_timestamp(self, timestamp: int, upper_offset: int) -> TimestampOffset | None:
+        """The first record that is not older than `timestamp`; None when there is none below `upper_offset`."""
+        for segment in self.segments:
+            if segment.largest_timestamp() < timestamp:
+                continue
+            found = segment.find_timestamp(timestamp, self.log_start_offset)
+            if found is not None:
+                return TimestampOffset(*found) if found[1] < upper_offset else None
+        return None
+
+    def max_timestamp_offset(self) -> TimestampOffset | None:
+        """The first record with the largest timestamp."""
+        best = max(self.segments, key=lambda segment: (segment.max_timestamp, -segment.base_offset))
+        if best.max_timestamp < 0:
+            return None
+        found = best.find_timestamp(best.max_timestamp, self.log_start_offset)
+        return TimestampOffset(*found) if found is not None else None
+
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        """The largest known epoch not above `epoch`, and where it ends."""
+        return self.epochs.end_offset(epoch, self.log_end_offset)
+
+    # Retention.
+
+    def apply_retention(self, now_ms: int, high_watermark: int, call_later: Callable[[int, Callable[[], None]], None]) -> int:
+        """Drop whole old segments by time and size, only below the high watermark; how many went. `now_ms` is wall time.
+
+        The files are renamed at once and removed after file.delete.delay.ms.
+        """
+        if "delete" not in self.config.cleanup_policy.split(","):
+            return 0
+        dropped = 0
+        while self._first_is_due(now_ms, high_watermark):
+            if len(self.segments) == 1:
+                self.roll(now_ms)
+            self._drop(self.segments.pop(0), call_later)
+            dropped += 1
+        if dropped:
+            self._read_ends.clear()
+            self.log_start_offset = max(self.log_start_offset, self.segments[0].base_offset)
+            self.epochs.truncate_from_start(self.log_start_offset)
+            self._write_epochs(durable=False)
+        return dropped
+
+    def _first_is_due(self, now_ms: int, high_watermark: int) -> bool:
+        first = self.segments[0]
+        end = self.segments[1].base_offset if len(self.segments) > 1 else self.log_end_offset
+        if end > high_watermark or not first.size:
+            return False
+        config = self.config
+        too_old = config.retention_ms >= 0 and now_ms - first.largest_timestamp() > config.retention_ms
+        return too_old or 0 <= config.retention_bytes <= self.size_bytes - first.size
+
+    def _drop(self, segment: Segment, call_later: Callable[[int, Callable[[], None]], None]) -> None:
+        segment.close()
+        paths = segment.mark_deleted()
+        snapshot = segment_path(self.directory, segment.base_offset, SNAPSHOT)
+        if self._storage.exists(snapshot):
+            self._storage.remove(snapshot)
+
+        def remove() -> None:
+            for path in paths:
+                if self._storage.exists(path):
+                    self._storage.remove(path)
+
+        call_later(self.config.file_delete_delay_ms, remove)
+
+    # Durability.
+
+    def flush_soon(self, done: Callable[[OSError | None], None]) -> None:
+        """fsync on the worker what was appended before this call. One is in flight; the next covers all who came meanwhile."""
+        self._flush_waiting.append(done)
+        if not self._flushing:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._flushing = True
+        target = self.log_end_offset
+        waiting, self._flush_waiting = self._flush_waiting, []
+
+        def finished(error: OSError | None) -> None:
+            self._flushing = False
+            if error is not None:
+                self._on_failure(LogDirFailure(self.directory, error))
+            else:
+                if not self._epochs_durable:
+                    self._write_epochs(durable=True)
+                self.persisted_end_offset = max(self.persisted_end_offset, target)
+            for done in waiting:
+                done(error)
+            if self._flush_waiting and error is None and not self._flushing:
+                self._flush()
+
+        self._storage.fsync_soon([segment.log.get() for segment in self._unflushed()], finished, [self.directory])
+
+    def _unflushed(self) -> list[Segment]:
+        """Segments with bytes beyond the recovery point."""
+        first = max(bisect_right(self.segments, self.persisted_end_offset, key=lambda segment: segment.base_offset) - 1, 0)
+        return self.segments[first:]
+
+    def close(self, *, clean: bool) -> None:
+        """On a clean stop everything is fsynced and the producers are kept in a snapshot."""
+        if clean:
+            self.active.seal()
+            self._write_snapshot()
+            self._write_epochs(durable=True)
+            for segment in self._unflushed():
+                segment.log.get().fsync()
+            self.persisted_end_offset = self.log_end_offset
+        for segment in self.segments:
+            segment.close()

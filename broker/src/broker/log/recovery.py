@@ -1,0 +1,164 @@
+"""Opening a partition's directory: which segments there are, what of them stands, and what their producers and epochs are.
+
+After a clean stop only what lies behind the indexes is read. Otherwise every segment that reaches past the recovery point is
+checked batch by batch: its torn tail is cut, its indexes are rebuilt, and segments behind a cut are dropped.
+Source: ``LogLoader``. Not done: the swap files of an interrupted compaction of Kafka's own (refused by name).
+"""
+
+from dataclasses import dataclass, field
+
+from broker.log import producer_snapshot
+from broker.log.checkpoints import read_lines
+from broker.log.file_names import (
+    LEADER_EPOCHS,
+    LEFTOVER_SUFFIXES,
+    LOG,
+    SEGMENT_SUFFIXES,
+    SNAPSHOT,
+    SWAP,
+    offset_in_name,
+    segment_path,
+)
+from broker.log.leader_epochs import LeaderEpochs
+from broker.log.open_files import OpenFiles
+from broker.log.producer_state import ProducerState
+from broker.log.properties import DirectoryError
+from broker.log.scan import scan_batches, scan_headers
+from broker.log.segment import Segment
+from broker.record.batch import BatchHeader
+
+
+@dataclass
+class Loaded:
+    """What was found."""
+
+    segments: list[Segment]
+    epochs: LeaderEpochs
+    end_offset: int = 0
+    cut_bytes: int = 0
+    producers: ProducerState = field(default_factory=ProducerState)
+
+
+class LogLoader:
+    """One opening of one directory. `recovery_point`: what lies below it was durable; `clean`: everything was."""
+
+    def __init__(
+        self,
+        files: OpenFiles,
+        directory: str,
+        *,
+        index_interval_bytes: int,
+        recovery_point: int,
+        clean: bool,
+        now_ms: int,
+    ) -> None:
+        self._files = files
+        self._storage = files.storage
+        self._directory = directory
+        self._interval = index_interval_bytes
+        self._recovery_point = recovery_point
+        self._clean = clean
+        self._now_ms = now_ms
+        # (epoch, first offset) as the headers of checked batches show them.
+        self._epochs_seen: list[tuple[int, int]] = []
+
+    def load(self) -> Loaded:
+        """Open all segments, recovering those that need it. An empty directory gets its first segment."""
+        names = self._names()
+        bases = sorted(base for name in names if (base := offset_in_name(name, LOG)) is not None)
+        loaded = Loaded([], self._epochs())
+        for number, base in enumerate(bases):
+            if loaded.cut_bytes:
+                self._segment(base, names).remove(self._directory)
+                continue
+            last = number == len(bases) - 1
+            suspect = not self._clean and (last or bases[number + 1] > self._recovery_point)
+            self._open(self._segment(base, names), loaded, suspect=suspect, last=last)
+        if not loaded.segments:
+            first = self._segment(0, ())
+            first.create()
+            loaded.segments.append(first)
+        loaded.epochs.truncate_from_end(loaded.end_offset)
+        for epoch, offset in self._epochs_seen:
+            if epoch > loaded.epochs.latest:
+                loaded.epochs.assign(epoch, offset)
+        loaded.producers = self._producers(names, loaded)
+        return loaded
+
+    def _names(self) -> list[str]:
+        """The files of the directory, without what a crash has left over."""
+        kept = []
+        for name in self._storage.list_directory(self._directory):
+            if name.endswith(LEFTOVER_SUFFIXES):
+                self._storage.remove(f"{self._directory}/{name}")
+            elif name.endswith(SWAP):
+                raise DirectoryError(f"{self._directory}/{name} is of an unfinished compaction; let Apache Kafka finish it")
+            else:
+                kept.append(name)
+        return kept
+
+    def _segment(self, base: int, names: list[str] | tuple[()]) -> Segment:
+        existing = [
+            suffix for suffix in SEGMENT_SUFFIXES if segment_path(self._directory, base, suffix).rsplit("/", 1)[1] in names
+        ]
+        return Segment(
+            self._files,
+            self._directory,
+            base,
+            index_interval_bytes=self._interval,
+            created_ms=self._now_ms,
+            existing=existing,
+        )
+
+    def _open(self, segment: Segment, loaded: Loaded, *, suspect: bool, last: bool) -> None:
+        loaded.segments.append(segment)
+        if suspect or not segment.indexes_are_sound():
+            loaded.end_offset, cut = segment.recover(self._note_epoch)
+            loaded.cut_bytes += cut
+        elif last:
+            loaded.end_offset = segment.load()
+        else:
+            segment.load_sealed()
+
+    def _note_epoch(self, header: BatchHeader) -> None:
+        if not self._epochs_seen or self._epochs_seen[-1][0] != header.partition_leader_epoch:
+            self._epochs_seen.append((header.partition_leader_epoch, header.base_offset))
+
+    def _epochs(self) -> LeaderEpochs:
+        lines = read_lines(self._storage, f"{self._directory}/{LEADER_EPOCHS}")
+        return LeaderEpochs.parse(lines or []) or LeaderEpochs()
+
+    def _producers(self, names: list[str], loaded: Loaded) -> ProducerState:
+        """From the newest usable snapshot and the batches after it. Snapshots that belong to no segment are removed."""
+        bases = {segment.base_offset for segment in loaded.segments}
+        state, start = ProducerState(), 0
+        found = False
+        offsets = sorted((o for name in names if (o := offset_in_name(name, SNAPSHOT)) is not None), reverse=True)
+        for offset in offsets:
+            path = segment_path(self._directory, offset, SNAPSHOT)
+            if offset > loaded.end_offset or (found and offset not in bases):
+                self._storage.remove(path)
+            elif not found:
+                decoded = producer_snapshot.decode(self._storage.read(path))
+                if decoded is None:
+                    self._storage.remove(path)
+                else:
+                    state, start, found = decoded, offset, True
+        self._replay(state, start, loaded)
+        return state
+
+    def _replay(self, state: ProducerState, start: int, loaded: Loaded) -> None:
+        for number, segment in enumerate(loaded.segments):
+            following = loaded.segments[number + 1].base_offset if number + 1 < len(loaded.segments) else loaded.end_offset
+            if following <= start:
+                continue
+            found = segment.position_of(max(start, segment.base_offset))
+            if found is None:
+                continue
+            for position, header in scan_headers(segment.log, found[0], segment.size):
+                if header.is_control:
+                    batch = next(scan_batches(segment.log, position, segment.size))[2]
+                    if header.producer_id >= 0:
+                        state.update(header, batch)
+                elif header.producer_id >= 0:
+                    state.update(header)

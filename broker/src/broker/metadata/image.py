@@ -1,0 +1,204 @@
+"""The metadata image: an immutable picture of the cluster at an offset of the metadata log.
+
+`apply` makes the next image from the records that were committed together; what did not change is shared between images.
+Not done: ACLs, quotas, delegation tokens.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from broker.protocol.message import Record
+from broker.protocol.messages import metadata_records as records
+
+NO_LEADER = -1
+# ConfigResource types.
+TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
+ResourceKey = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionImage:
+    """One partition: who holds it and who leads."""
+
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    leader: int
+    leader_epoch: int
+    partition_epoch: int
+    directories: tuple[uuid.UUID, ...] = ()
+    elr: tuple[int, ...] = ()
+    last_known_elr: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TopicImage:
+    """One topic with its partitions by number."""
+
+    name: str
+    topic_id: uuid.UUID
+    partitions: Mapping[int, PartitionImage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointImage:
+    """A listener of a broker as others reach it."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerImage:
+    """One registered broker."""
+
+    broker_id: int
+    epoch: int
+    incarnation_id: uuid.UUID
+    endpoints: tuple[EndpointImage, ...]
+    rack: str | None = None
+    fenced: bool = True
+    in_controlled_shutdown: bool = False
+    directories: tuple[uuid.UUID, ...] = ()
+
+    def endpoint(self, listener_name: str) -> EndpointImage | None:
+        return next((endpoint for endpoint in self.endpoints if endpoint.name == listener_name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataImage:
+    """The whole picture."""
+
+    offset: int = -1
+    topics: Mapping[str, TopicImage] = field(default_factory=dict)
+    names_by_id: Mapping[uuid.UUID, str] = field(default_factory=dict)
+    brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
+    configs: Mapping[ResourceKey, Mapping[str, str]] = field(default_factory=dict)
+    features: Mapping[str, int] = field(default_factory=dict)
+    next_producer_id: int = 0
+
+    def topic_by_id(self, topic_id: uuid.UUID) -> TopicImage | None:
+        name = self.names_by_id.get(topic_id)
+        return self.topics.get(name) if name is not None else None
+
+    def config(self, resource_type: int, name: str) -> Mapping[str, str]:
+        return self.configs.get((resource_type, name), {})
+
+    def apply(self, batch: Sequence[Record], last_offset: int) -> "MetadataImage":
+        """The image after these records, the last of which stands at `last_offset`."""
+        builder = _Builder(self)
+        first_offset = last_offset - len(batch) + 1
+        for number, record in enumerate(batch):
+            builder.apply(record, first_offset + number)
+        return builder.build(last_offset)
+
+
+class _Builder:
+    """Copies a part of the image when the first record touches it."""
+
+    def __init__(self, image: MetadataImage) -> None:
+        self.image = image
+        self.topics = dict(image.topics)
+        self.names_by_id = dict(image.names_by_id)
+        self.brokers = dict(image.brokers)
+        self.configs = dict(image.configs)
+        self.features = dict(image.features)
+        self.next_producer_id = image.next_producer_id
+        # Topics whose partitions were copied for this batch already.
+        self._copied: dict[str, dict[int, PartitionImage]] = {}
+
+    def build(self, offset: int) -> MetadataImage:
+        return MetadataImage(
+            offset, self.topics, self.names_by_id, self.brokers, self.configs, self.features, self.next_producer_id
+        )
+
+    def apply(self, record: Record, offset: int) -> None:
+        """One method per record type; types that do not change the image are passed over."""
+        method = getattr(self, f"_{type(record).__name__}", None)
+        if method is not None:
+            method(record, offset)
+
+    def _partitions(self, topic_id: uuid.UUID) -> dict[int, PartitionImage]:
+        name = self.names_by_id[topic_id]
+        if name not in self._copied:
+            topic = self.topics[name]
+            self._copied[name] = dict(topic.partitions)
+            self.topics[name] = replace(topic, partitions=self._copied[name])
+        return self._copied[name]
+
+    def _TopicRecord(self, record: records.TopicRecord, offset: int) -> None:
+        self.topics[record.name] = TopicImage(record.name, record.topic_id)
+        self.names_by_id[record.topic_id] = record.name
+        self._copied.pop(record.name, None)
+
+    def _RemoveTopicRecord(self, record: records.RemoveTopicRecord, offset: int) -> None:
+        name = self.names_by_id.pop(record.topic_id)
+        del self.topics[name]
+        self._copied.pop(name, None)
+        self.configs.pop((TOPIC_RESOURCE, name), None)
+
+    def _PartitionRecord(self, record: records.PartitionRecord, offset: int) -> None:
+        self._partitions(record.topic_id)[record.partition_id] = PartitionImage(
+            tuple(record.replicas),
+            tuple(record.isr),
+            record.leader,
+            record.leader_epoch,
+            record.partition_epoch,
+            tuple(record.directories or ()),
+            tuple(record.eligible_leader_replicas or ()),
+            tuple(record.last_known_elr or ()),
+        )
+
+    def _PartitionChangeRecord(self, record: records.PartitionChangeRecord, offset: int) -> None:
+        partitions = self._partitions(record.topic_id)
+        before = partitions[record.partition_id]
+        changes: dict[str, Any] = {"partition_epoch": before.partition_epoch + 1}
+        if record.isr is not None:
+            changes["isr"] = tuple(record.isr)
+        if record.replicas is not None:
+            changes["replicas"] = tuple(record.replicas)
+        if record.leader != -2:  # -2: the leader does not change
+            changes |= {"leader": record.leader, "leader_epoch": before.leader_epoch + 1}
+        partitions[record.partition_id] = replace(before, **changes)
+
+    def _RegisterBrokerRecord(self, record: records.RegisterBrokerRecord, offset: int) -> None:
+        self.brokers[record.broker_id] = BrokerImage(
+            record.broker_id,
+            record.broker_epoch,
+            record.incarnation_id,
+            tuple(EndpointImage(e.name, e.host, e.port) for e in record.end_points),
+            record.rack,
+            record.fenced,
+            record.in_controlled_shutdown,
+            tuple(record.log_dirs),
+        )
+
+    def _BrokerRegistrationChangeRecord(self, record: records.BrokerRegistrationChangeRecord, offset: int) -> None:
+        before = self.brokers[record.broker_id]
+        # 1 sets, -1 clears, 0 leaves as it is.
+        fenced = record.fenced == 1 if record.fenced else before.fenced
+        shutdown = record.in_controlled_shutdown == 1 if record.in_controlled_shutdown else before.in_controlled_shutdown
+        self.brokers[record.broker_id] = replace(before, fenced=fenced, in_controlled_shutdown=shutdown)
+
+    def _UnregisterBrokerRecord(self, record: records.UnregisterBrokerRecord, offset: int) -> None:
+        self.brokers.pop(record.broker_id, None)
+
+    def _ConfigRecord(self, record: records.ConfigRecord, offset: int) -> None:
+        key = (record.resource_type, record.resource_name)
+        changed = dict(self.configs.get(key, {}))
+        if record.value is None:
+            changed.pop(record.name, None)
+        else:
+            changed[record.name] = record.value
+        if changed:
+            self.configs[key] = changed
+        else:
+            self.configs.pop(key, None)
+
+    def _FeatureLevelRecord(self, record: records.FeatureLevelRecord, offset: int) -> None:
+        self.features[record.name] = record.feature_level
+
+    def _ProducerIdsRecord(self, record: records.ProducerIdsRecord, offset: int) -> None:
+        self.next_producer_id = record.next_producer_id

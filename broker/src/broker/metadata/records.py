@@ -1,0 +1,47 @@
+"""Metadata records as bytes: frame version, record type, version, message. Source: ``AbstractApiMessageSerde``.
+
+Which version of a record is written follows from the finalised metadata.version (`RECORD_VERSIONS`, for 4.3-IV0).
+"""
+
+from broker.protocol import codec
+from broker.protocol.compiler import read_uvarint, write_uvarint
+from broker.protocol.message import Record
+from broker.protocol.messages import metadata_records as records
+from broker.protocol.types import Buffer
+
+FRAME_VERSION = 1
+METADATA_VERSION_FEATURE = "metadata.version"
+# 4.3-IV0, the newest production level of Apache Kafka 4.3.
+METADATA_VERSION = 30
+TYPES: dict[int, type[Record]] = {
+    cls.API_KEY: cls for cls in vars(records).values() if isinstance(cls, type) and issubclass(cls, Record) and cls is not Record
+}
+# The eligible leader replicas of PartitionRecord 2 come with their feature, which is not finalised yet.
+RECORD_VERSIONS = {
+    records.RegisterBrokerRecord: 4,
+    records.BrokerRegistrationChangeRecord: 3,
+    records.PartitionRecord: 1,
+    records.PartitionChangeRecord: 1,
+}
+
+
+def encode_record(record: Record) -> bytes:
+    """The value of a record in `__cluster_metadata`; its key is null."""
+    cls = type(record)
+    version = RECORD_VERSIONS.get(cls, cls.VERSIONS[0])
+    out = bytearray()
+    for number in (FRAME_VERSION, cls.API_KEY, version):
+        write_uvarint(out, number)
+    for part in codec.encode(record, version):
+        out += part
+    return bytes(out)
+
+
+def decode_record(value: Buffer) -> Record:
+    """MalformedMessage when the bytes are no record of a known type."""
+    frame, position = read_uvarint(value, 0)
+    key, position = read_uvarint(value, position)
+    version, position = read_uvarint(value, position)
+    if frame != FRAME_VERSION or key not in TYPES:
+        raise codec.MalformedMessage(f"a metadata record of frame version {frame} and type {key} is not known")
+    return codec.decode(TYPES[key], version, value, position)

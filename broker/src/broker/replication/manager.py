@@ -1,0 +1,133 @@
+"""All partitions on this node: made and deleted as the metadata says, found by name or id, waited for.
+
+Appends wake waiters once per turn of the loop, however many there were. High watermarks are checkpointed together.
+"""
+
+import uuid
+from collections.abc import Mapping
+
+from broker.clock.port import Clock
+from broker.config import BrokerConfig, TopicConfig
+from broker.log.log_manager import LogManager
+from broker.log.partition_log import AppendInfo
+from broker.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataImage, TopicImage
+from broker.protocol.errors import ErrorCode, KafkaError
+from broker.replication.partition import Partition
+from broker.storage.port import Buffer
+
+Key = tuple[str, int]
+
+
+class ReplicaManager:
+    """See the module. `apply` is subscribed to the metadata publisher."""
+
+    def __init__(self, config: BrokerConfig, clock: Clock, logs: LogManager) -> None:
+        self._config = config
+        self._clock = clock
+        self._logs = logs
+        self.partitions: dict[Key, Partition] = {}
+        self.topic_configs: dict[str, TopicConfig] = {}
+        self._names: Mapping[uuid.UUID, str] = {}
+        self._woken: dict[Partition, None] = {}
+        self._dynamic: Mapping[str, str] = {}
+
+    # Metadata.
+
+    def apply(self, before: MetadataImage, after: MetadataImage) -> None:
+        """Follow a new image: logs for new partitions, none for deleted topics, settings for both."""
+        if after.topics is not before.topics or after.configs is not before.configs:
+            self._dynamic = dynamic_broker_settings(after, self._config.node_id)
+        for name, topic in before.topics.items():
+            kept = after.topics.get(name)
+            if kept is None or kept.topic_id != topic.topic_id:
+                self._forget(topic)
+        for name, topic in after.topics.items():
+            if topic is not before.topics.get(name) or after.configs is not before.configs:
+                self._update(topic, after)
+        self._names = after.names_by_id
+
+    def _update(self, topic: TopicImage, image: MetadataImage) -> None:
+        config = TopicConfig.from_overrides(self._config, image.config(TOPIC_RESOURCE, topic.name), self._dynamic)
+        self.topic_configs[topic.name] = config
+        for index, state in topic.partitions.items():
+            key = (topic.name, index)
+            partition = self.partitions.get(key)
+            if partition is None:
+                if self._config.node_id not in state.replicas:
+                    continue
+                log = self._logs.get_or_create(topic.name, index, topic.topic_id, config)
+                partition = self.partitions[key] = Partition(topic.name, topic.topic_id, index, log, self._config.node_id)
+            if partition.log.config is not config:
+                partition.log.configure(config)
+            if state is not partition.image:
+                partition.become_leader(state, self._logs.high_watermarks.get(key, 0))
+
+    def _forget(self, topic: TopicImage) -> None:
+        config = self.topic_configs.pop(topic.name, None)
+        delay = config.file_delete_delay_ms if config is not None else 0
+        for index in topic.partitions:
+            partition = self.partitions.pop((topic.name, index), None)
+            if partition is not None:
+                self._logs.delete(topic.name, index, delay)
+                self._wake(partition)
+
+    # Lookup.
+
+    def name_of(self, topic_id: uuid.UUID) -> str | None:
+        return self._names.get(topic_id)
+
+    def find(self, topic: str, index: int) -> Partition:
+        """KafkaError(UNKNOWN_TOPIC_OR_PARTITION) when it is not here."""
+        partition = self.partitions.get((topic, index))
+        if partition is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return partition
+
+    # Appending and waiting.
+
+    def append(self, partition: Partition, batch: Buffer, required_acks: int) -> AppendInfo:
+        """Append for a client, and wake whoever waits for the partition at the end of this turn."""
+        minimum = self.topic_configs[partition.topic].min_insync_replicas
+        info = partition.append(batch, required_acks, minimum, self._clock.wall_ms())
+        if partition.waiters:
+            self.wake_soon(partition)
+        return info
+
+    def append_own(self, partition: Partition, batch: Buffer) -> AppendInfo:
+        info = partition.append_own(batch, self._clock.wall_ms())
+        if partition.waiters:
+            self.wake_soon(partition)
+        return info
+
+    def wake_soon(self, partition: Partition) -> None:
+        if not self._woken:
+            self._clock.call_soon(self._wake_all)
+        self._woken[partition] = None
+
+    def _wake_all(self) -> None:
+        woken, self._woken = self._woken, {}
+        for partition in woken:
+            self._wake(partition)
+
+    @staticmethod
+    def _wake(partition: Partition) -> None:
+        waiters, partition.waiters = partition.waiters, {}
+        for waiter in waiters:
+            waiter()
+
+    # Upkeep.
+
+    def checkpoint_high_watermarks(self) -> None:
+        self._logs.write_high_watermarks({key: partition.high_watermark for key, partition in self.partitions.items()})
+
+    def apply_retention(self) -> None:
+        self._logs.apply_retention(self._high_watermark_of)
+
+    def _high_watermark_of(self, key: Key) -> int:
+        partition = self.partitions.get(key)
+        return partition.high_watermark if partition is not None else 0
+
+
+def dynamic_broker_settings(image: MetadataImage, node_id: int) -> Mapping[str, str]:
+    """Broker settings changed at run time: those of all brokers, and over them those of this one."""
+    return {**image.config(BROKER_RESOURCE, ""), **image.config(BROKER_RESOURCE, str(node_id))}

@@ -1,0 +1,1 @@
+"""Requests in, responses out, in order: connections, the table of APIs, one handler per API."""

@@ -1,0 +1,290 @@
+"""One client connection: bytes in, frames, requests run, responses out in the order of the requests.
+
+Produces run as they arrive, even while earlier ones still wait for replicas; any other request waits until everything
+before it is answered. Small frames are parsed straight from a scratch buffer that all connections share; a frame that does
+not fit gets a buffer of its own, which counts against a node-wide budget. Whatever is not well-formed closes the
+connection with a logged reason. Bounds: `queued.max.requests` per connection, the budget, `WRITE_STALL_MS`, `FRAME_MS`,
+`connections.max.idle.ms`.
+"""
+
+import asyncio
+import logging
+import struct
+from collections import deque
+from typing import TYPE_CHECKING
+
+from broker.protocol import codec
+from broker.protocol.api_keys import ApiKey
+from broker.protocol.codec import MalformedMessage
+from broker.protocol.errors import KafkaError
+from broker.protocol.headers import decode_request_header, encode_response_header, peek_api
+from broker.protocol.message import Response
+from broker.protocol.types import Buffer
+from broker.server.api_table import BY_KEY
+from broker.server.services import DEFERRED, NO_RESPONSE, CloseConnection, RequestContext
+
+if TYPE_CHECKING:
+    from broker.server.acceptor import Acceptor
+
+log = logging.getLogger("broker.connection")
+LENGTH = struct.Struct(">i")
+LENGTH_BYTES = 4
+# A frame has at least an API key, a version and a correlation id.
+FRAME_BYTES_MIN = 8
+# A client that takes no answer for so long is cut off, and so is one that does not finish its frame.
+WRITE_STALL_MS = 60_000
+FRAME_MS = 60_000
+# Requests other than Produce are objects many times their size; none needs more than this.
+OTHER_REQUEST_BYTES_MAX = 8 * 1024 * 1024
+
+
+class Slot:
+    """The place of one request in the order of answers."""
+
+    __slots__ = ("api_key", "parts")
+
+    def __init__(self, api_key: int) -> None:
+        self.api_key = api_key
+        # None until it is answered; empty when nothing is to be sent.
+        self.parts: list[Buffer] | None = None
+
+
+class Connection(asyncio.BufferedProtocol):
+    """See the module."""
+
+    def __init__(self, acceptor: "Acceptor", listener_name: str, listener_kind: str) -> None:
+        self._acceptor = acceptor
+        self._listener_name = listener_name
+        self._listener_kind = listener_kind
+        self._transport: asyncio.Transport | None = None
+        self._client_host = "?"
+        # The start of a frame whose length is not known yet.
+        self._head = b""
+        # A frame that needs a buffer of its own, and how much of it has come.
+        self._frame: memoryview | None = None
+        self._filled = 0
+        self._budgeted = 0
+        self._slots: deque[Slot] = deque()
+        # Whole frames that wait for those before them.
+        self._waiting: deque[Buffer] = deque()
+        self._write_paused = False
+        self._running = False
+        self.last_active_ms = acceptor.clock.monotonic_ms()
+        self.frame_since_ms: int | None = None
+        self.stalled_since_ms: int | None = None
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "writelines")
+        self._transport = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self._client_host = str(peer[0]) if peer else "?"
+        self._acceptor.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._release()
+        self._waiting.clear()
+        self._slots.clear()
+        self._acceptor.closed(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._frame is not None:
+            return self._frame[self._filled :]
+        return self._acceptor.scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.last_active_ms = self._acceptor.clock.monotonic_ms()
+        try:
+            if self._frame is None:
+                self._take(self._acceptor.scratch[:nbytes])
+                return
+            self._filled += nbytes
+            if self._filled == len(self._frame):
+                frame = self._frame
+                self._frame, self.frame_since_ms = None, None
+                self._arrived(frame, owned=True)
+                self._release()
+        except (MalformedMessage, CloseConnection) as error:
+            self.abort(str(error))
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        self.stalled_since_ms = self._acceptor.clock.monotonic_ms()
+        self._throttle()
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self.stalled_since_ms = None
+        self._advance()
+
+    # Frames.
+
+    def _take(self, data: memoryview) -> None:
+        """Cut what came into frames; the rest begins the next one."""
+        if self._head:
+            data = memoryview(self._head + bytes(data))
+            self._head = b""
+        position = 0
+        while len(data) - position >= LENGTH_BYTES:
+            length = self._checked_length(data, position)
+            start = position + LENGTH_BYTES
+            if len(data) - start < length:
+                self._begin_frame(data[start:], length)
+                return
+            self._arrived(data[start : start + length], owned=False)
+            if self._transport is None:
+                return
+            position = start + length
+        self._head = bytes(data[position:])
+
+    def _checked_length(self, data: memoryview, position: int) -> int:
+        (length,) = LENGTH.unpack_from(data, position)
+        largest = self._acceptor.config.socket_request_max_bytes
+        if not FRAME_BYTES_MIN <= length <= largest:
+            raise MalformedMessage(
+                f"a frame claims {length} bytes; socket.request.max.bytes allows {FRAME_BYTES_MIN} to {largest}"
+            )
+        return int(length)
+
+    def _begin_frame(self, part: memoryview, length: int) -> None:
+        """A frame that is not here whole: give it a buffer, when the budget has room."""
+        if not self._acceptor.budget.take(length):
+            raise CloseConnection(
+                f"requests in memory have reached queued.max.request.bytes; a frame of {length} bytes is refused"
+            )
+        self._budgeted = length
+        self._frame = memoryview(bytearray(length))
+        self._frame[: len(part)] = part
+        self._filled = len(part)
+        self.frame_since_ms = self._acceptor.clock.monotonic_ms()
+
+    def _release(self) -> None:
+        self._acceptor.budget.give_back(self._budgeted)
+        self._budgeted = 0
+        self._frame = None
+
+    # Requests.
+
+    def _arrived(self, frame: memoryview, *, owned: bool) -> None:
+        """A whole frame: run it now, or keep it until those before it are answered."""
+        if self._waiting or not self._may_run(frame):
+            self._waiting.append(frame if owned else bytes(frame))
+            self._throttle()
+            return
+        self._run(frame)
+
+    def _may_run(self, frame: Buffer) -> bool:
+        if self._transport is None or self._write_paused or len(self._slots) >= self._acceptor.config.queued_max_requests:
+            return False
+        if not self._slots:
+            return True
+        key, _, _ = peek_api(frame)
+        return key == ApiKey.PRODUCE and all(slot.api_key == ApiKey.PRODUCE for slot in self._slots)
+
+    def _run(self, frame: Buffer) -> None:
+        key, version, correlation_id = peek_api(frame)
+        api = BY_KEY.get(key)
+        if api is None or self._listener_kind not in api.listeners:
+            raise MalformedMessage(f"API key {key} is not served on listener {self._listener_name}")
+        if key != ApiKey.PRODUCE and len(frame) > OTHER_REQUEST_BYTES_MAX:
+            raise MalformedMessage(f"a request of API key {key} has {len(frame)} bytes, {OTHER_REQUEST_BYTES_MAX} are allowed")
+        supported = api.first <= version <= api.last
+        if not supported and key != ApiKey.API_VERSIONS:
+            raise MalformedMessage(f"version {version} of {api.key.name} is not supported, {api.first} to {api.last} are")
+        header, position = decode_request_header(frame, api.flexible_from if supported else None)
+        slot = Slot(key)
+        answered_as = version if supported else 0
+        flexible = api.flexible_from is not None and answered_as >= api.flexible_from
+        head = encode_response_header(correlation_id, key, flexible=flexible)
+
+        def respond(response: Response) -> None:
+            self._answer(slot, head, codec.encode(response, answered_as))
+
+        context = RequestContext(version, header.client_id, self._client_host, self._listener_name, respond)
+        request = codec.decode(api.request, version, frame, position) if supported else api.request()
+        self._slots.append(slot)
+        self._handle(api.handler, request, context, slot)
+
+    def _handle(self, handler: object, request: object, context: RequestContext, slot: Slot) -> None:
+        try:
+            reply = handler(request, context, self._acceptor.services)  # type: ignore[operator]
+        except (CloseConnection, MalformedMessage):
+            raise
+        except KafkaError as error:
+            raise CloseConnection(f"{type(request).__name__} ended in {error.code.name}: {error}") from error
+        except Exception as error:
+            # A defect of ours must not take the node with it: this client is cut off, and the log has the trace.
+            log.exception("%s from %s failed", type(request).__name__, self._client_host)
+            raise CloseConnection(f"an internal error while handling {type(request).__name__}") from error
+        if reply is NO_RESPONSE:
+            slot.parts = []
+            self._flush()
+        elif reply is not DEFERRED:
+            context.respond(reply)
+
+    # Answers.
+
+    def _answer(self, slot: Slot, head: bytes, parts: list[Buffer]) -> None:
+        size = len(head) + codec.encoded_size(parts)
+        slot.parts = [LENGTH.pack(size) + head + parts[0], *parts[1:]]
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send the answers at the head of the line."""
+        if self._transport is None:
+            return
+        ready: list[Buffer] = []
+        while self._slots and self._slots[0].parts is not None:
+            ready += self._slots.popleft().parts or []
+        if ready:
+            self._transport.writelines(ready)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Run what waited and may run now."""
+        if self._running or self._transport is None:
+            return
+        self._running = True
+        try:
+            while self._waiting and self._may_run(self._waiting[0]):
+                self._run(self._waiting.popleft())
+        except (MalformedMessage, CloseConnection) as error:
+            self.abort(str(error))
+        finally:
+            self._running = False
+        self._throttle()
+
+    def _throttle(self) -> None:
+        """Stop reading while requests wait; go on when none does."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._waiting or self._write_paused:
+            transport.pause_reading()
+        elif not transport.is_reading():
+            transport.resume_reading()
+
+    # Endings.
+
+    @property
+    def awaits_answer(self) -> bool:
+        return bool(self._slots)
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection off and say why."""
+        self._acceptor.log_closing(self._client_host, self._listener_name, reason)
+        self._release()
+        self._waiting.clear()
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+
+    def close(self) -> None:
+        """Send what is buffered, then close (the node stops)."""
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,66 @@
+"""ListOffsets (API key 2), versions 1-11: the offset of a time, or of the log's start, end or newest timestamp.
+
+The special values of tiered storage (-4, -5, -6) are answered as a broker without it does.
+"""
+
+from broker.protocol.errors import ErrorCode, KafkaError
+from broker.protocol.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+)
+from broker.replication.partition import Partition
+from broker.server.services import BrokerServices, RequestContext
+
+LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING = -1, -2, -3, -4, -5, -6
+# The first version in which each special timestamp may be sent.
+SPECIAL_SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING: 11}
+UNKNOWN = (-1, -1, -1)
+
+
+def handle(request: ListOffsetsRequest, context: RequestContext, broker: BrokerServices) -> ListOffsetsResponse:
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(
+                name=topic.name, partitions=[_partition(topic.name, item, context, broker) for item in topic.partitions]
+            )
+            for topic in request.topics
+        ]
+    )
+
+
+def _partition(
+    topic: str, item: ListOffsetsPartition, context: RequestContext, broker: BrokerServices
+) -> ListOffsetsPartitionResponse:
+    try:
+        partition = broker.replicas.find(topic, item.partition_index)
+        partition.check_epoch(item.current_leader_epoch)
+        if item.timestamp < 0 and SPECIAL_SINCE.get(item.timestamp, 99) > context.api_version:
+            raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
+        timestamp, offset, epoch = _find(partition, item.timestamp)
+    except KafkaError as error:
+        return ListOffsetsPartitionResponse(
+            partition_index=item.partition_index, error_code=error.code, timestamp=-1, offset=-1, leader_epoch=-1
+        )
+    return ListOffsetsPartitionResponse(
+        partition_index=item.partition_index, timestamp=timestamp, offset=offset, leader_epoch=epoch
+    )
+
+
+def _find(partition: Partition, timestamp: int) -> tuple[int, int, int]:
+    """(timestamp, offset, leader epoch) as they are answered."""
+    log = partition.log
+    if timestamp == LATEST:
+        return -1, partition.high_watermark, partition.leader_epoch
+    if timestamp in (EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING):
+        start = log.log_start_offset
+        # The epoch of the first record, when there is one.
+        first = next((epoch for epoch, begin in reversed(log.epochs.entries) if begin <= start), -1)
+        return -1, start, first if log.log_end_offset > start else -1
+    if timestamp == LATEST_TIERED:
+        return UNKNOWN
+    if timestamp == MAX_TIMESTAMP:
+        return log.max_timestamp_offset() or UNKNOWN
+    return log.offset_for_timestamp(timestamp, partition.high_watermark) or UNKNOWN

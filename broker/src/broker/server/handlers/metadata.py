@@ -1,0 +1,92 @@
+"""Metadata (API key 3), versions 0-13: brokers and topics; makes a topic that is asked for and missing, when allowed.
+
+A missing topic is answered with UNKNOWN_TOPIC_OR_PARTITION while it is being made; clients ask again.
+"""
+
+import uuid
+
+from broker.metadata import topic_names
+from broker.metadata.image import TopicImage
+from broker.protocol.errors import ErrorCode
+from broker.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
+from broker.protocol.messages.metadata import (
+    MetadataRequest,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+from broker.protocol.types import ZERO_UUID
+from broker.server.services import BrokerServices, RequestContext
+
+CREATE_VERSION = 7
+CREATE_TIMEOUT_MS = 30_000
+# Names that are being made at the same time; more wait for the client's next try.
+CREATING_MAX = 1000
+
+
+def handle(request: MetadataRequest, context: RequestContext, broker: BrokerServices) -> MetadataResponse:
+    image = broker.metadata.image
+    wants_all = request.topics is None or (context.api_version == 0 and not request.topics)
+    if wants_all:
+        topics = [_topic(topic) for _, topic in sorted(image.topics.items())]
+    else:
+        topics = [_asked(item.name, item.topic_id, request, broker) for item in request.topics or []]
+    brokers = []
+    for _, registered in sorted(image.brokers.items()):
+        endpoint = registered.endpoint(context.listener_name)
+        if endpoint is not None and not registered.fenced:
+            brokers.append(
+                MetadataResponseBroker(node_id=registered.broker_id, host=endpoint.host, port=endpoint.port, rack=registered.rack)
+            )
+    controller = brokers[0].node_id if brokers else -1
+    return MetadataResponse(brokers=brokers, cluster_id=broker.cluster_id, controller_id=controller, topics=topics)
+
+
+def _asked(name: str | None, topic_id: uuid.UUID, request: MetadataRequest, broker: BrokerServices) -> MetadataResponseTopic:
+    image = broker.metadata.image
+    if topic_id != ZERO_UUID:
+        by_id = image.topic_by_id(topic_id)
+        if by_id is None:
+            return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id)
+        return _topic(by_id)
+    topic = image.topics.get(name or "")
+    if topic is not None:
+        return _topic(topic)
+    if topic_names.problem(name or "") is not None:
+        return MetadataResponseTopic(error_code=ErrorCode.INVALID_TOPIC_EXCEPTION, name=name)
+    if request.allow_auto_topic_creation and broker.config.auto_create_topics_enable:
+        _create(name or "", broker)
+    return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name=name)
+
+
+def _create(name: str, broker: BrokerServices) -> None:
+    if name in broker.creating or len(broker.creating) >= CREATING_MAX:
+        return
+    broker.creating[name] = None
+    topic = CreatableTopic(name=name, num_partitions=-1, replication_factor=-1)
+    request = CreateTopicsRequest(topics=[topic], timeout_ms=CREATE_TIMEOUT_MS)
+
+    def done(_: CreateTopicsResponse) -> None:
+        broker.creating.pop(name, None)
+
+    broker.controller.submit(request, CREATE_VERSION, done)
+
+
+def _topic(topic: TopicImage) -> MetadataResponseTopic:
+    return MetadataResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.name in topic_names.INTERNAL,
+        partitions=[
+            MetadataResponsePartition(
+                error_code=ErrorCode.NONE if state.leader >= 0 else ErrorCode.LEADER_NOT_AVAILABLE,
+                partition_index=index,
+                leader_id=state.leader,
+                leader_epoch=state.leader_epoch,
+                replica_nodes=list(state.replicas),
+                isr_nodes=list(state.isr),
+            )
+            for index, state in sorted(topic.partitions.items())
+        ],
+    )
