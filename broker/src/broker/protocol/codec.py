@@ -60,7 +60,7 @@ def encode(message: Message, version: int) -> list[Buffer]:
     parts: list[Any] = [bytearray()]
     try:
         encoder(message, parts)
-    except (struct.error, TypeError, AttributeError) as error:
+    except (struct.error, TypeError, AttributeError, UnicodeEncodeError) as error:
         raise UnsupportedField(
             f"{compiler.field_of(error) or cls.__name__} version {version} cannot be written: {error}"
         ) from error

@@ -15,6 +15,8 @@ from broker.protocol.types import Field
 # Array elements one message may hold: a request is built of objects many times the size of its bytes.
 ELEMENTS_MAX = 250_000
 UVARINT_BYTES_MAX = 5
+# Compact lengths could say more, but Kafka reads no longer string, and the older versions have two bytes for a length.
+STRING_BYTES_MAX = 2**15 - 1
 FIXED = {
     "boolean": ("?", 1),
     "int8": ("b", 1),
@@ -74,6 +76,14 @@ def refuse_length(name: str, length: int, left: int) -> None:
     raise MalformedMessage(f"{name}: {what}")
 
 
+def refuse_string(name: str, length: int) -> None:
+    raise MalformedMessage(f"{name}: its length {length} is more than the {STRING_BYTES_MAX} bytes that a string may have")
+
+
+def refuse_text(name: str, length: int) -> None:
+    raise UnsupportedField(f"{name} has {length} bytes, a string may have {STRING_BYTES_MAX}")
+
+
 def refuse_field(name: str, version: int) -> None:
     raise UnsupportedField(f"{name} is set, but version {version} does not have it")
 
@@ -124,6 +134,8 @@ class Source:
             "write_uvarint": write_uvarint,
             "take_elements": take_elements,
             "refuse_length": refuse_length,
+            "refuse_string": refuse_string,
+            "refuse_text": refuse_text,
             "refuse_field": refuse_field,
             "UUID": uuid.UUID,
         }

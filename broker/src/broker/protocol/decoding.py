@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from broker.protocol.compiler import FIXED, Source, fixed_struct, size_min
+from broker.protocol.compiler import FIXED, STRING_BYTES_MAX, Source, fixed_struct, size_min
 from broker.protocol.message import Struct
 from broker.protocol.types import Field
 
@@ -99,7 +99,10 @@ class _Decoder:
         if self.flexible:
             source.add(indent, f"{length} = b[p]", label)
             source.add(indent, f"if {length} < 128: p += 1", label)
-            source.add(indent, f"else: {length}, p = read_uvarint(b, p)", label)
+            source.add(indent, "else:", label)
+            source.add(indent + 1, f"{length}, p = read_uvarint(b, p)", label)
+            if kind == "string":
+                source.add(indent + 1, f"if {length} > {STRING_BYTES_MAX + 1}: refuse_string({label!r}, {length} - 1)", label)
             source.add(indent, f"{length} -= 1", label)
         else:
             code = fixed_code("int16" if kind == "string" else "int32")

@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from broker.protocol.compiler import FIXED, Source, fixed_struct
+from broker.protocol.compiler import FIXED, STRING_BYTES_MAX, Source, fixed_struct
 from broker.protocol.message import Struct
 from broker.protocol.types import Field
 
@@ -98,6 +98,8 @@ class _Encoder:
         source = self.source
         if self.flexible:
             source.add(indent, f"if {length} < 127: out.append({length} + 1)", label)
+            if kind == "string":
+                source.add(indent, f"elif {length} > {STRING_BYTES_MAX}: refuse_text({label!r}, {length})", label)
             source.add(indent, f"else: write_uvarint(out, {length} + 1)", label)
         else:
             code = "int16" if kind == "string" else "int32"
