@@ -139,6 +139,10 @@ class LogManager:
             offsets.pop(key, None)
         self._call_later(delay_ms, lambda: self._storage.remove_tree(target))
 
+    def space(self) -> tuple[int, int]:
+        """Bytes of the volume: all, and those that can still be used."""
+        return self._storage.space(self.directory)
+
     # Upkeep.
 
     def apply_retention(self, high_watermark_of: Callable[[Key], int]) -> None:

@@ -14,12 +14,15 @@ from broker.clock.port import Clock
 from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
 from broker.controller.manager import ControllerManager
+from broker.group.manager import GroupManager
 from broker.log.failure import LogDirFailure
 from broker.log.log_manager import LogManager
+from broker.metadata.image import MetadataImage
 from broker.metadata.publisher import MetadataPublisher
-from broker.metadata.topic_names import CLUSTER_METADATA
+from broker.metadata.topic_names import CLUSTER_METADATA, CONSUMER_OFFSETS
 from broker.network.port import Network
 from broker.node.identity import identify
+from broker.node.offsets_log import NodeOffsetsLog
 from broker.node.registration import registration_request
 from broker.node.upkeep import Upkeep
 from broker.protocol.errors import ErrorCode
@@ -109,6 +112,9 @@ class Broker:
         self.driver.register(controller)
         replicas = ReplicaManager(config, world.clock, self.logs)
         self.metadata.subscribe(replicas.apply)
+        offsets_log = NodeOffsetsLog(config, world.clock, self.metadata, replicas, controller)
+        groups = GroupManager(world.clock, world.randomness, config, offsets_log)
+        self.metadata.subscribe(self._follow_groups)
         self.services = BrokerServices(
             config=config,
             cluster_id=meta.cluster_id,
@@ -116,6 +122,7 @@ class Broker:
             randomness=world.randomness,
             metadata=self.metadata,
             replicas=replicas,
+            groups=groups,
             logs=self.logs,
             controller=controller,
             quorum=self.driver,
@@ -149,9 +156,27 @@ class Broker:
             self.on_fatal("the controller keeps this broker fenced")
             return
         self.metadata.begin()
+        self.services.groups.start()
         self.upkeep.start()
         self.acceptor.accept()
         self._on_ready()
+
+    def _follow_groups(self, before: MetadataImage, after: MetadataImage) -> None:
+        """Coordinate the groups of the partitions of `__consumer_offsets` that this node leads; forget deleted topics."""
+        groups = self.services.groups
+        offsets_before, offsets_after = before.topics.get(CONSUMER_OFFSETS), after.topics.get(CONSUMER_OFFSETS)
+        old = offsets_before.partitions if offsets_before is not None else {}
+        new = offsets_after.partitions if offsets_after is not None else {}
+        for index in sorted({*old, *new}):
+            if old.get(index) is new.get(index):
+                continue
+            if index in new and new[index].leader == self.config.node_id:
+                groups.on_elected(index)
+            else:
+                groups.on_resigned(index)
+        for name in before.topics:
+            if name not in after.topics:
+                groups.forget_topic(name)
 
     def _log_directory_failed(self, failure: LogDirFailure) -> None:
         log.critical("%s", failure)
@@ -174,6 +199,7 @@ class Broker:
         if self.acceptor.connections and now < deadline_ms:
             self.world.clock.call_at(now + STOP_POLL_MS, lambda: self._finish_when_quiet(on_stopped, deadline_ms))
             return
+        self.services.groups.close()
         self.driver.stop()
         self.services.replicas.checkpoint_high_watermarks()
         self.logs.close(clean=True, broker_epoch=self._broker_epoch)

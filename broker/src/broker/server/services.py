@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from broker.clock.port import Clock
 from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
+from broker.group.manager import GroupManager
 from broker.log.log_manager import LogManager
 from broker.metadata.publisher import MetadataPublisher
 from broker.protocol.message import Request, Response
@@ -37,6 +38,7 @@ class BrokerServices:
     randomness: Randomness
     metadata: MetadataPublisher
     replicas: ReplicaManager
+    groups: GroupManager
     logs: LogManager
     controller: Controller
     quorum: RaftDriver

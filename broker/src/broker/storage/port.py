@@ -81,7 +81,8 @@ class Storage(Protocol):
 
     def fsync_directory(self, path: str) -> None: ...
 
-    def free_bytes(self, path: str) -> int: ...
+    def space(self, path: str) -> tuple[int, int]:
+        """Bytes of the volume that holds `path`: all, and those that can still be used."""
 
     def lock(self, path: str) -> Lock:
         """Claim the lock file `path`; BlockingIOError when another process holds it."""

@@ -198,9 +198,9 @@ class RealStorage:
         finally:
             os.close(descriptor)
 
-    def free_bytes(self, path: str) -> int:
+    def space(self, path: str) -> tuple[int, int]:
         status = os.statvfs(path)
-        return status.f_bavail * status.f_frsize
+        return status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
 
     def lock(self, path: str) -> RealLock:
         return RealLock(path)

@@ -289,9 +289,10 @@ class SimulatedStorage:
         self.check_fsync(path)
         self._directory(path).sync()
 
-    def free_bytes(self, path: str) -> int:
+    def space(self, path: str) -> tuple[int, int]:
         self._directory(path)
-        return 1 << 40 if self.capacity_bytes is None else max(0, self.capacity_bytes - self.used_bytes)
+        total = 1 << 40 if self.capacity_bytes is None else self.capacity_bytes
+        return total, max(0, total - self.used_bytes)
 
     def lock(self, path: str) -> SimulatedLock:
         if path in self.locks:

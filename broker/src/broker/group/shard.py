@@ -1,0 +1,98 @@
+"""The groups of one partition of `__consumer_offsets`: what is in memory is what the log says, plus who waits for what.
+
+Invariant: hard state (offsets, generations) is changed by `replay` alone, at the append and again at the next load; when an
+append fails, the group is loaded anew from the log. Source: ``GroupCoordinatorShard``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from broker.group.classic_group import ClassicGroup, GroupState
+from broker.group.ports import KeyValue, OffsetsLog
+from broker.group.records import GroupRecord, OffsetRecord, decode
+from broker.protocol.errors import ErrorCode
+from broker.protocol.messages.group_records import OffsetCommitValue
+
+TopicPartition = tuple[str, int]
+
+# What a client is told when `__consumer_offsets` refuses an append. Source: ``CoordinatorOperationExceptionHelper``.
+APPEND_ERRORS = {
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_ENOUGH_REPLICAS: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.REQUEST_TIMED_OUT: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_LEADER_OR_FOLLOWER: ErrorCode.NOT_COORDINATOR,
+    ErrorCode.KAFKA_STORAGE_ERROR: ErrorCode.NOT_COORDINATOR,
+    ErrorCode.MESSAGE_TOO_LARGE: ErrorCode.UNKNOWN_SERVER_ERROR,
+    ErrorCode.RECORD_LIST_TOO_LARGE: ErrorCode.UNKNOWN_SERVER_ERROR,
+    ErrorCode.INVALID_FETCH_SIZE: ErrorCode.UNKNOWN_SERVER_ERROR,
+}
+
+
+@dataclass(slots=True)
+class Shard:
+    """See the module."""
+
+    partition: int
+    log: OffsetsLog
+    groups: dict[str, ClassicGroup] = field(default_factory=dict)
+    offsets: dict[str, dict[TopicPartition, OffsetCommitValue]] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Read the whole partition."""
+        for record in self.log.read_all(self.partition):
+            if record.key is not None:
+                self._replay(record.key, record.value)
+        for group_id in self.offsets:
+            # Offsets without a group: a consumer that assigns partitions to itself.
+            self.groups.setdefault(group_id, ClassicGroup(group_id))
+
+    def _replay(self, key: bytes, value: bytes | None) -> None:
+        record = decode(key, value)
+        if isinstance(record, OffsetRecord):
+            self._replay_offset(record)
+        elif isinstance(record, GroupRecord):
+            if record.value is None:
+                self.groups.pop(record.group, None)
+            else:
+                self.groups[record.group] = ClassicGroup.from_value(record.group, record.value)
+
+    def _replay_offset(self, record: OffsetRecord) -> None:
+        if record.value is not None:
+            self.offsets.setdefault(record.group, {})[record.topic, record.partition] = record.value
+            return
+        known = self.offsets.get(record.group)
+        if known is not None:
+            known.pop((record.topic, record.partition), None)
+            if not known:
+                del self.offsets[record.group]
+
+    def write(self, records: Sequence[KeyValue], done: Callable[[ErrorCode], None]) -> None:
+        """Append records; offsets among them hold when `done` is told NONE. Other codes are those of the answer."""
+
+        def appended(code: ErrorCode) -> None:
+            if code is ErrorCode.NONE:
+                for key, value in records:
+                    record = decode(key, value)
+                    if isinstance(record, OffsetRecord):
+                        self._replay_offset(record)
+                    elif isinstance(record, GroupRecord) and record.value is None:
+                        self._forget(record.group)
+            done(APPEND_ERRORS.get(code, code))
+
+        if records:
+            self.log.append(self.partition, records, appended)
+        else:
+            done(ErrorCode.NONE)
+
+    def _forget(self, group_id: str) -> None:
+        group = self.groups.pop(group_id, None)
+        if group is not None:
+            group.state = GroupState.DEAD
+
+    def group(self, group_id: str, *, create: bool = False) -> ClassicGroup | None:
+        """The group; with `create` a new empty one when there is none."""
+        group = self.groups.get(group_id)
+        if group is None and create:
+            group = self.groups[group_id] = ClassicGroup(group_id)
+        return group
