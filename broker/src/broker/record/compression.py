@@ -42,7 +42,7 @@ def compress(codec: int, data: Buffer) -> bytes:
     if codec == LZ4:
         # Kafka's reader takes frames of independent blocks only.
         compressor = cramjam.lz4.Compressor(block_linked=False, content_checksum=False)
-        compressor.compress(data)
+        compressor.compress(bytes(data))  # it takes no other buffer
         return bytes(compressor.finish())
     if codec == ZSTD:
         return bytes(cramjam.zstd.compress(data))
@@ -104,13 +104,21 @@ def _decompress_snappy(data: memoryview, limit_bytes: int) -> bytes:
         end = position + 4 + int.from_bytes(data[position : position + 4], "big")
         if position + 4 > len(data) or end > len(data):
             raise CompressionError(f"snappy data ends within the block at byte {position}")
-        parts.append(_decompress_snappy_block(data[position + 4 : end], limit_bytes - total))
-        total += len(parts[-1])
+        total += _snappy_length(data[position + 4 : end])
+        if total > limit_bytes:
+            raise _too_large(limit_bytes)
+        parts.append(bytes(cramjam.snappy.decompress_raw(data[position + 4 : end])))
         position = end
     return b"".join(parts)
 
 
 def _decompress_snappy_block(block: memoryview, limit_bytes: int) -> bytes:
-    if cramjam.snappy.decompress_raw_len(block) > limit_bytes:
+    if _snappy_length(block) > limit_bytes:
         raise _too_large(limit_bytes)
     return bytes(cramjam.snappy.decompress_raw(block))
+
+
+def _snappy_length(block: memoryview) -> int:
+    """What a block says of its size; the library refuses a block that turns out to be another one."""
+    length: int = cramjam.snappy.decompress_raw_len(block)
+    return length

@@ -12,6 +12,7 @@ from broker.record.compression import NONE, decompress
 from broker.record.varint import read_varint
 
 Header = tuple[str, bytes | None]
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
 class InvalidRecord(KafkaError):
@@ -70,7 +71,10 @@ def _read_record(data: bytes, position: int, header: BatchHeader, log_append_tim
     if position != end:
         raise ValueError(f"it declares {length} bytes and ends {end - position} bytes before")
     timestamp = header.base_timestamp + timestamp_delta if log_append_time is None else log_append_time
-    return Record(header.base_offset + offset_delta, timestamp, key, value, headers), end
+    offset = header.base_offset + offset_delta
+    if not (_INT64_MIN <= timestamp <= _INT64_MAX and _INT64_MIN <= offset <= _INT64_MAX):
+        raise ValueError(f"its timestamp {timestamp} or its offset {offset} has more than 64 bits")
+    return Record(offset, timestamp, key, value, headers), end
 
 
 def _read_bytes(data: bytes, position: int, end: int, what: str) -> tuple[bytes | None, int]:

@@ -16,6 +16,8 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
         position += 1
         raw |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if raw >> 64:
+                raise ValueError(f"the variable-length integer before byte {position} has more than 64 bits")
             return (raw >> 1) ^ -(raw & 1), position
         shift += 7
         if shift >= 7 * _BYTES_MAX:
