@@ -81,7 +81,7 @@ def test_the_helper_makes_batches_that_are_taken() -> None:
 def test_size_and_checksum() -> None:
     header = read_header(BATCH)
     validate_size_and_crc(BATCH, header, len(BATCH))
-    with pytest.raises(KafkaError, match="max.message.bytes") as caught:
+    with pytest.raises(KafkaError, match=r"max\.message\.bytes") as caught:
         validate_size_and_crc(BATCH, header, len(BATCH) - 1)
     assert caught.value.code is ErrorCode.MESSAGE_TOO_LARGE
     damaged = BATCH[:-1] + b"?"
