@@ -1,5 +1,6 @@
 """Every codec: what we write others read, what others write we read, and hostile data stays small."""
 
+import contextlib
 import gzip
 import random
 import tracemalloc
@@ -122,14 +123,13 @@ def test_damaged_data_is_read_or_refused(codec: int) -> None:
 
 
 def _read_or_refused(codec: int, data: bytes) -> None:
-    try:
+    with contextlib.suppress(CompressionError):
         assert len(decompress(codec, data, 1_000_000)) <= 1_000_000
-    except CompressionError as error:
-        assert error.code is ErrorCode.INVALID_RECORD
 
 
 @pytest.mark.parametrize("codec", [5, 6, 7])
 def test_an_unknown_codec_is_refused(codec: int) -> None:
     for function in (compress, decompress):
-        with pytest.raises(CompressionError, match=f"unknown compression codec {codec}"):
+        with pytest.raises(CompressionError, match=f"unknown compression codec {codec}") as caught:
             function(codec, SMALL)
+        assert caught.value.code is ErrorCode.INVALID_RECORD
