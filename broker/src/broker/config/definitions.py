@@ -31,6 +31,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     topic: str | None = None
     dynamic: bool = False
+    # The default follows from another setting (in Kafka it is null), and is not shown as one of its own.
+    derived: bool = False
 
     def parse(self, text: str) -> Any:
         """The typed value; ConfigError says what is allowed."""
@@ -94,7 +96,16 @@ BROKER_SETTINGS = (
     ),
     Setting("message.max.bytes", "int", 1048588, "The largest record batch.", low=0, topic="max.message.bytes", dynamic=True),
     Setting("log.segment.bytes", "int", 2**30, "Size of a segment.", low=1024 * 1024, topic="segment.bytes", dynamic=True),
-    Setting("log.roll.ms", "long", 7 * DAY_MS, "Age at which a segment is closed.", low=1, topic="segment.ms", dynamic=True),
+    Setting(
+        "log.roll.ms",
+        "long",
+        7 * DAY_MS,
+        "Age at which a segment is closed.",
+        low=1,
+        topic="segment.ms",
+        dynamic=True,
+        derived=True,
+    ),
     Setting(
         "log.retention.ms",
         "long",
@@ -103,6 +114,7 @@ BROKER_SETTINGS = (
         low=-1,
         topic="retention.ms",
         dynamic=True,
+        derived=True,
     ),
     Setting(
         "log.retention.bytes", "long", -1, "Size a partition may keep; -1 is all.", low=-1, topic="retention.bytes", dynamic=True

@@ -82,10 +82,11 @@ def _broker_synonyms(broker: BrokerConfig, setting: Setting, dynamic: DynamicSet
         found.append(Synonym(setting.name, dynamic.cluster[setting.name], ConfigSource.DYNAMIC_DEFAULT_BROKER))
     if setting.name in broker.given:
         found.append(Synonym(setting.name, setting.render(broker.given[setting.name]), ConfigSource.STATIC_BROKER))
-    found.append(Synonym(setting.name, setting.render(setting.default), ConfigSource.DEFAULT))
+    if not setting.derived:
+        found.append(Synonym(setting.name, setting.render(setting.default), ConfigSource.DEFAULT))
     return found
 
 
 def _entry(name: str, setting: Setting, synonyms: list[Synonym], *, read_only: bool = False) -> ConfigEntry:
-    first = synonyms[0]
+    first = synonyms[0] if synonyms else Synonym(name, setting.render(setting.default), ConfigSource.DEFAULT)
     return ConfigEntry(name, first.value, first.source, TYPE_NUMBERS[setting.type], setting.doc, read_only, synonyms)

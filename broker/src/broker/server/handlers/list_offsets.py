@@ -18,6 +18,7 @@ LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING
 # The first version in which each special timestamp may be sent.
 SPECIAL_SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING: 11}
 UNKNOWN = (-1, -1, -1)
+LEADER_EPOCH_SINCE = 4
 
 
 def handle(request: ListOffsetsRequest, context: RequestContext, broker: BrokerServices) -> ListOffsetsResponse:
@@ -45,7 +46,10 @@ def _partition(
             partition_index=item.partition_index, error_code=error.code, timestamp=-1, offset=-1, leader_epoch=-1
         )
     return ListOffsetsPartitionResponse(
-        partition_index=item.partition_index, timestamp=timestamp, offset=offset, leader_epoch=epoch
+        partition_index=item.partition_index,
+        timestamp=timestamp,
+        offset=offset,
+        leader_epoch=epoch if context.api_version >= LEADER_EPOCH_SINCE else -1,
     )
 
 

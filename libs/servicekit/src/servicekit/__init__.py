@@ -1,0 +1,1 @@
+"""What the board's services share: mechanisms, no business words."""

@@ -1,0 +1,1 @@
+"""The article service: articles and likes."""
