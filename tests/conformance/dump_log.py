@@ -5,9 +5,11 @@ compared with the log), telling its findings from its harmless remarks, and own 
 `leader-epoch-checkpoint`, the shape of an index beyond its first empty entry, segments that overlap.
 
 The tool ends with status 0 whatever it finds, ends at the first file that makes it throw, and stops reading an index at an
-entry of zeros; a topic's first segment that does not begin at 0 is "non-consecutive" for it. All that is seen to here.
+entry of zeros, and cuts an index to whole entries by opening it; a segment that does not begin at 0 is "non-consecutive"
+for it. All that is seen to here.
 """
 
+import itertools
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -58,19 +60,20 @@ class Dump:
 def dump_log_problems(data_dir: Path | str) -> list[str]:
     """Everything that is wrong with the files of a data directory; an empty list when it is clean."""
     root = Path(data_dir)
+    problems = [problem for path in log_files(root) for problem in index_problems(path)]
     dump = dump_directory(root)
-    problems = dump.problems
+    problems += dump.problems
     for path, batches in sorted(dump.batches.items()):
         for batch in batches:
             if batch.records != batch.count:
-                problems.append(f"{path}: the batch at {batch.base_offset} declares {batch.count} records, it has {batch.records}")
+                problems.append(
+                    f"{path}: the batch at {batch.base_offset} declares {batch.count} records, it has {batch.records}"
+                )
     for directory in sorted({path.parent for path in dump.batches if path.suffix == ".log"}):
         logs = [(path, batches) for path, batches in sorted(dump.batches.items()) if path.parent == directory]
         segments = [(path, batches) for path, batches in logs if path.suffix == ".log"]
         problems += overlap_problems(segments)
         problems += epoch_problems(directory, [batch for _, batches in segments for batch in batches])
-    for path in log_files(root):
-        problems += index_problems(path)
     return problems
 
 
@@ -197,11 +200,13 @@ def epoch_problems(directory: Path, batches: Sequence[Batch]) -> Iterator[str]:
     except ValueError as error:
         yield f"{path}: {error}"
         return
-    for (epoch, start), (next_epoch, next_start) in zip(entries, entries[1:], strict=False):
+    for (epoch, start), (next_epoch, next_start) in itertools.pairwise(entries):
         if next_epoch <= epoch or next_start <= start:
             yield f"{path}: epoch {next_epoch} from {next_start} follows epoch {epoch} from {start}"
     for batch in batches:
-        said = max((entry for entry in entries if entry[1] <= batch.base_offset), key=lambda entry: entry[1], default=(None, 0))[0]
+        said = max((entry for entry in entries if entry[1] <= batch.base_offset), key=lambda entry: entry[1], default=(None, 0))[
+            0
+        ]
         if said != batch.epoch:
             yield f"{path}: it gives epoch {said} for offset {batch.base_offset}, the batch has {batch.epoch}"
 
@@ -228,7 +233,7 @@ def index_problems(path: Path) -> Iterator[str]:
     if len(data) % entry.size:
         yield f"{path}: its {len(data)} bytes are no whole number of entries of {entry.size} bytes"
     entries = list(entry.iter_unpack(data[: len(data) - len(data) % entry.size]))
-    for number, (before, after) in enumerate(zip(entries, entries[1:], strict=False), 1):
+    for number, (before, after) in enumerate(itertools.pairwise(entries), 1):
         if after[0] <= before[0] or after[1] <= before[1]:
             yield f"{path}: its entry {number} {after} does not ascend from {before}"
             return
