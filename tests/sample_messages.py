@@ -32,6 +32,7 @@ MOMENT_MAX = 4_000_000_000_000
 MOMENTS = frozenset({"log_append_time_ms", "retention_time_ms"})
 TEXTS = ("", "a", "article-topic", "하나", "🐝 bee", "x" * 130)
 STRING_BYTES_MAX = 2**15 - 1
+HOSTILE_NUMBERS = (b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\xff\xff\xff")
 ERROR_CODES = [int(code) for code in ErrorCode]
 
 
@@ -128,3 +129,21 @@ def request_frame(message: Request, version: int, correlation_id: int = 7, clien
     """What stands after the length of a request: header and body."""
     header = RequestHeader(message.API_KEY, version, correlation_id, client_id)
     return bytes(encode_request_header(header, flexible=message.is_flexible(version))) + body_bytes(message, version)
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """Flipped bits, hostile lengths, missing and doubled parts."""
+    damaged = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        position = rng.randrange(len(damaged) + 1)
+        kind = rng.randrange(4)
+        if kind == 0 and position < len(damaged):
+            damaged[position] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            number = rng.choice(HOSTILE_NUMBERS)
+            damaged[position : position + len(number)] = number
+        elif kind == 2:
+            del damaged[position : position + rng.randint(1, 8)]
+        else:
+            damaged[position:position] = rng.randbytes(rng.randint(1, 8))
+    return bytes(damaged)

@@ -12,13 +12,12 @@ from broker.protocol.messages.api_versions import ApiVersionsRequest
 from broker.protocol.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 from broker.protocol.messages.metadata import MetadataRequest
 from broker.protocol.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from sample_messages import body_bytes, generate, message_classes, structs_within, versions_of
+from sample_messages import body_bytes, generate, message_classes, mutate, structs_within, versions_of
 
 CLASSES = message_classes()
 MUTATIONS_PER_VERSION = 60
 # What decoding a damaged frame of at most some hundred bytes may allocate at its peak.
 PEAK_BYTES_MAX = 2_000_000
-HOSTILE_NUMBERS = (b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\xff\xff\xff")
 
 
 def frames(cls: type[Message], styles: tuple[str, ...] = ("plain", "plain", "lowest")) -> Iterator[tuple[int, Any, bytes]]:
@@ -28,24 +27,6 @@ def frames(cls: type[Message], styles: tuple[str, ...] = ("plain", "plain", "low
         for style in styles:
             message = generate(cls, version, rng, style)
             yield version, message, body_bytes(message, version)
-
-
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """Flipped bits, hostile lengths, missing and doubled parts."""
-    damaged = bytearray(data)
-    for _ in range(rng.randint(1, 3)):
-        position = rng.randrange(len(damaged) + 1)
-        kind = rng.randrange(4)
-        if kind == 0 and position < len(damaged):
-            damaged[position] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            number = rng.choice(HOSTILE_NUMBERS)
-            damaged[position : position + len(number)] = number
-        elif kind == 2:
-            del damaged[position : position + rng.randint(1, 8)]
-        else:
-            damaged[position:position] = rng.randbytes(rng.randint(1, 8))
-    return bytes(damaged)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
