@@ -77,7 +77,7 @@ def test_unknown_tagged_fields_are_skipped() -> None:
 def test_a_header_that_ends_early_is_malformed(header: RequestHeader) -> None:
     data = bytes(encode_request_header(header, flexible=True))
     for end in range(len(data)):
-        with pytest.raises(MalformedMessage, match=r"RequestHeader|variable-length"):
+        with pytest.raises(MalformedMessage, match="RequestHeader"):
             decode_request_header(memoryview(data)[:end], 0)
 
 
@@ -89,7 +89,7 @@ def test_a_header_that_ends_early_is_malformed(header: RequestHeader) -> None:
         (b"\0\x12\0\0\0\0\0\1\0\1\xff", "RequestHeader.client_id: it is not UTF-8"),
         (b"\0\x12\0\3\0\0\0\1\xff\xff\xff\xff\xff\xff\x0f", "RequestHeader: more tagged fields than bytes"),
         (b"\0\x12\0\3\0\0\0\1\xff\xff\x01\x00\x7f", "RequestHeader: a tagged field is longer than the frame"),
-        (b"\0\x12\0\3\0\0\0\1\xff\xff\xff\xff\xff\xff\xff\xff", "a variable-length number is longer than 32 bits"),
+        (b"\0\x12\0\3\0\0\0\1\xff\xff\xff\xff\xff\xff\xff\xff", "RequestHeader: a variable-length number is longer than 32 bits"),
     ],
 )
 def test_a_bad_header_says_what_is_wrong(data: bytes, said: str) -> None:

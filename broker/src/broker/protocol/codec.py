@@ -33,6 +33,8 @@ def decode_prefix(cls: type[M], version: int, buffer: Buffer, offset: int = 0) -
     compiler.elements_left[0] = ELEMENTS_MAX
     try:
         message, end = decoder(buffer, offset, len(buffer))
+    except compiler.LongNumber as error:
+        raise MalformedMessage(f"{compiler.field_of(error) or cls.__name__}: {error}") from error
     except MalformedMessage:
         raise
     except (IndexError, struct.error, UnicodeDecodeError, OverflowError, ValueError) as error:

@@ -36,6 +36,10 @@ class MalformedMessage(ValueError):
     """The bytes are not the message they claim to be."""
 
 
+class LongNumber(MalformedMessage):
+    """A variable-length number goes on for too long; who reads it knows which."""
+
+
 class UnsupportedField(ValueError):
     """A field is set that the version to be written does not have, or its value does not fit."""
 
@@ -52,7 +56,7 @@ def read_uvarint(buffer: Any, position: int) -> tuple[int, int]:
                 break
             return value, position
         shift += 7
-    raise MalformedMessage("a variable-length number is longer than 32 bits")
+    raise LongNumber("a variable-length number is longer than 32 bits")
 
 
 def write_uvarint(out: bytearray, value: int) -> None:

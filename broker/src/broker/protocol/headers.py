@@ -8,7 +8,7 @@ import struct
 from typing import NamedTuple
 
 from broker.protocol.api_keys import ApiKey
-from broker.protocol.compiler import MalformedMessage, read_uvarint, write_uvarint
+from broker.protocol.compiler import LongNumber, MalformedMessage, read_uvarint, write_uvarint
 from broker.protocol.types import Buffer
 
 _FIXED = struct.Struct(">hhih")
@@ -43,6 +43,8 @@ def decode_request_header(frame: Buffer, flexible_from: int | None) -> tuple[Req
             raise MalformedMessage(f"RequestHeader.client_id: its length {length} is negative")
         if flexible_from is not None and api_version >= flexible_from:
             position = _skip_tagged(frame, position)
+    except LongNumber as error:
+        raise MalformedMessage(f"RequestHeader: {error}") from error
     except (struct.error, IndexError) as error:
         raise MalformedMessage("RequestHeader: the frame ends in the middle of it") from error
     except UnicodeDecodeError as error:

@@ -6,7 +6,6 @@ from django.urls.converters import IntConverter
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-
 ID_MAX = 2**63 - 1
 
 

@@ -25,13 +25,13 @@ def livez(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    problems = check_database() | (check_valkey() if not settings.DATABASES else {})
+    problems = check_database() | ({} if settings.HAS_DATABASE else check_valkey())
     return JsonResponse(_report(problems), status=503 if problems else 200)
 
 
 def check_database() -> Problems:
     """Whether the service's database answers; services without one have no problem."""
-    if not settings.DATABASES:
+    if not settings.HAS_DATABASE:
         return {}
     try:
         with connection.cursor() as cursor:

@@ -32,14 +32,8 @@ class BadInput(Exception):
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler."""
-    if isinstance(error, exceptions.ValidationError):
-        return _problem(status.HTTP_400_BAD_REQUEST, "the request is not valid", errors=list(_errors("", error.detail)))
-    if isinstance(error, BadInput):
-        return _problem(
-            status.HTTP_400_BAD_REQUEST, "the request is not valid", errors=[{"field": error.field, "problem": error.problem}]
-        )
-    if isinstance(error, exceptions.ParseError):
-        errors = [{"field": "body", "problem": str(error.detail)}]
+    errors = _input_errors(error)
+    if errors is not None:
         return _problem(status.HTTP_400_BAD_REQUEST, "the request is not valid", errors=errors)
     if isinstance(error, NotFound | Http404):
         return _problem(status.HTTP_404_NOT_FOUND, str(error) or "there is no such thing")
@@ -52,6 +46,17 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return _problem(error.status_code, str(error.detail))
     log.exception("answered 500")
     return _problem(status.HTTP_500_INTERNAL_SERVER_ERROR, "something went wrong here; the log has the correlation id")
+
+
+def _input_errors(error: Exception) -> list[dict[str, str]] | None:
+    """What is wrong with which field; None when the input is not what is wrong."""
+    if isinstance(error, exceptions.ValidationError):
+        return list(_errors("", error.detail))
+    if isinstance(error, BadInput):
+        return [{"field": error.field, "problem": error.problem}]
+    if isinstance(error, exceptions.ParseError):
+        return [{"field": "body", "problem": str(error.detail)}]
+    return None
 
 
 def _problem(code: int, title: str, **more: Any) -> Response:

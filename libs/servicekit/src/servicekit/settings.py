@@ -28,6 +28,7 @@ def base_settings(service: str, apps: list[str], *, database: bool, worker_compo
             *apps,
         ],
         "MIDDLEWARE": ["servicekit.correlation.CorrelationMiddleware", "django.middleware.common.CommonMiddleware"],
+        "HAS_DATABASE": database,
         "DATABASES": {"default": environment.database()} if database else {},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "USE_TZ": True,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from events.envelope import format_time
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +14,6 @@ from servicekit.problems import BadInput
 
 from article import selectors, services
 from article.models import CONTENT_MAX, TITLE_MAX, Article
-from events.envelope import format_time
 
 
 class ArticleOutput(serializers.Serializer[Article]):

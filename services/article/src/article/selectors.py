@@ -1,7 +1,8 @@
 """Reading."""
 
-from article.models import Article, Like
 from servicekit.problems import NotFound
+
+from article.models import Article, Like
 
 
 def article_get(article_id: int) -> Article:

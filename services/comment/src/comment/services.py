@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from django.db import transaction
 from events.topics import COMMENT_TOPIC
 from servicekit import crash_points
-from servicekit.ids import next_id
+from servicekit.ids.generator import next_id
 from servicekit.outbox.publishing import now, publish
 from servicekit.problems import BadInput, NotFound
 

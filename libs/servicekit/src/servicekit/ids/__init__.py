@@ -1,8 +1,4 @@
 """Snowflake ids: 64 bits that grow with time, unique over all processes of a service without asking anybody for each.
 
-`next_id()` is the process's generator. Layout: 41 bits of milliseconds since 2024, 10 bits of worker number, 12 bits of sequence.
+Layout: 41 bits of milliseconds since 2024, 10 bits of worker number, 12 bits of sequence. See `generator`.
 """
-
-from servicekit.ids.generator import ClockWentBack, IdsUnavailable, LeaseLost, next_id
-
-__all__ = ["ClockWentBack", "IdsUnavailable", "LeaseLost", "next_id"]

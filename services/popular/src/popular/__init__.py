@@ -1,0 +1,1 @@
+"""The popular service: the ten most popular articles of each day."""
