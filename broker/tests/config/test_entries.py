@@ -12,7 +12,7 @@ from broker.config.entries import (
 )
 from broker.config.sources import SHIPPED
 
-BROKER = BrokerConfig(SHIPPED | {"log.retention.ms": "1000"})
+BROKER = BrokerConfig(SHIPPED | {"message.max.bytes": "1000", "log.retention.ms": "1000"})
 NONE = DynamicSettings()
 
 
@@ -22,26 +22,35 @@ def find(entries: list[ConfigEntry], name: str) -> ConfigEntry:
 
 
 def test_a_topic_without_settings_shows_the_brokers() -> None:
-    entry = find(topic_entries(BROKER, {}, NONE), "retention.ms")
+    entry = find(topic_entries(BROKER, {}, NONE), "max.message.bytes")
     assert (entry.value, entry.source, entry.read_only) == ("1000", ConfigSource.STATIC_BROKER, False)
     assert entry.synonyms == [
-        Synonym("log.retention.ms", "1000", ConfigSource.STATIC_BROKER),
-        Synonym("log.retention.ms", "604800000", ConfigSource.DEFAULT),
+        Synonym("message.max.bytes", "1000", ConfigSource.STATIC_BROKER),
+        Synonym("message.max.bytes", "1048588", ConfigSource.DEFAULT),
     ]
 
 
 def test_the_chain_from_the_strongest_to_the_weakest() -> None:
-    dynamic = DynamicSettings(own={"log.retention.ms": "3"}, cluster={"log.retention.ms": "4"})
-    entry = find(topic_entries(BROKER, {"retention.ms": "2"}, dynamic), "retention.ms")
+    dynamic = DynamicSettings(own={"message.max.bytes": "3"}, cluster={"message.max.bytes": "4"})
+    entry = find(topic_entries(BROKER, {"max.message.bytes": "2"}, dynamic), "max.message.bytes")
     assert [(synonym.value, synonym.source) for synonym in entry.synonyms] == [
         ("2", ConfigSource.TOPIC),
         ("3", ConfigSource.DYNAMIC_BROKER),
         ("4", ConfigSource.DYNAMIC_DEFAULT_BROKER),
         ("1000", ConfigSource.STATIC_BROKER),
-        ("604800000", ConfigSource.DEFAULT),
+        ("1048588", ConfigSource.DEFAULT),
     ]
     assert [synonym.source for synonym in entry.synonyms] == sorted(synonym.source for synonym in entry.synonyms)
     assert (entry.value, entry.source) == ("2", ConfigSource.TOPIC)
+
+
+def test_a_default_that_follows_from_another_setting_is_not_shown_as_one_of_its_own() -> None:
+    """In Kafka `log.retention.ms` is null where the hours say it."""
+    entry = find(topic_entries(BrokerConfig(SHIPPED), {}, NONE), "retention.ms")
+    assert (entry.value, entry.source) == ("604800000", ConfigSource.DEFAULT)
+    assert find(topic_entries(BROKER, {}, NONE), "retention.ms").synonyms == [
+        Synonym("log.retention.ms", "1000", ConfigSource.STATIC_BROKER)
+    ]
 
 
 def test_names_are_sorted_and_documented() -> None:
