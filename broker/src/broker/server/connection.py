@@ -206,7 +206,8 @@ class Connection(asyncio.BufferedProtocol):
             self._answer(slot, head, codec.encode(response, answered_as))
 
         context = RequestContext(version, header.client_id, self._client_host, self._listener_name, respond)
-        request = codec.decode(api.request, version, frame, position) if supported else api.request()
+        # Bytes after the message are passed over, as in Kafka: librdkafka leaves some behind a Metadata request for all topics.
+        request = codec.decode_prefix(api.request, version, frame, position)[0] if supported else api.request()
         self._slots.append(slot)
         self._handle(api.handler, request, context, slot)
 
