@@ -9,11 +9,13 @@ import socket
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 from broker.protocol.codec import decode
 from broker.protocol.headers import response_header_size
 from broker.protocol.message import Request, Response
 from broker.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from broker.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 from broker.protocol.messages.metadata import MetadataRequest, MetadataResponse
 from broker.testing import BrokerProcess
 from sample_messages import message_classes, request_frame
@@ -100,6 +102,16 @@ def assert_serves(broker: BrokerProcess) -> None:
         metadata = ask(connection, MetadataRequest(topics=[]), 12)
         assert isinstance(metadata, MetadataResponse)
         assert [member.port for member in metadata.brokers] == [broker.port]
+
+
+def create_topics(broker: BrokerProcess, *names: str) -> dict[str, UUID]:
+    """Topics of one partition, and their ids."""
+    with socket.create_connection((HOST, broker.port), HANG_S) as connection:
+        wanted = [CreatableTopic(name=name, num_partitions=1, replication_factor=1) for name in names]
+        made = ask(connection, CreateTopicsRequest(topics=wanted, timeout_ms=30_000), 7)
+        assert isinstance(made, CreateTopicsResponse)
+        assert [topic.error_code for topic in made.topics] == [0] * len(names)
+        return {topic.name: topic.topic_id for topic in made.topics}
 
 
 def resident_bytes(pid: int) -> int:

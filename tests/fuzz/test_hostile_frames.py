@@ -1,20 +1,23 @@
 """Hostile bytes against a running broker: whatever comes, it goes on serving, within bounds, and says why it closed.
 
 For every API and version that is served: a good frame cut at every byte, seeded damage, values at the edges of their types.
-After each batch a newcomer is served, the broker's memory is within a bound, and its log holds no traceback: a client that
-is cut off must have been cut off on purpose.
+Most of them name topics that exist. After each batch a newcomer is served, the broker's memory is within a bound, and its
+log holds no traceback: a client that is cut off must have been cut off on purpose.
 """
 
 import random
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
+from broker.protocol.api_keys import ApiKey
 from broker.protocol.codec import encode
+from broker.protocol.message import Request
 from broker.server.api_table import BROKER, Api, served_on
 from broker.testing import BrokerProcess
-from sample_messages import generate, mutate, request_frame
+from sample_messages import STRING_BYTES_MAX, generate, mutate, request_frame, structs_within
 
-from .hostile import answers_in, assert_serves, decode_answer, framed, resident_bytes, send_each
+from .hostile import answers_in, assert_serves, create_topics, decode_answer, framed, resident_bytes, send_each
 
 pytestmark = pytest.mark.timeout(600)
 MUTATIONS_PER_VERSION = 1000
@@ -23,6 +26,10 @@ SAMPLES_PER_VERSION = 20
 # How much larger than at its start the broker may be, whatever was sent.
 GROWTH_BYTES_MAX = 150 * 2**20
 APIS = served_on(BROKER)
+# These shall miss: the topics are needed.
+DESTRUCTIVE = frozenset({ApiKey.DELETE_TOPICS, ApiKey.CREATE_PARTITIONS})
+TOPIC_FIELDS = ("topic", "name", "topic_name")
+PARTITION_FIELDS = ("index", "partition", "partition_index")
 # Nothing here shall wait for other members or make the disk full.
 OVERRIDES = {"offsets.topic.num.partitions": "1", "log.index.size.max.bytes": "4096"}
 
@@ -54,37 +61,64 @@ def versions(api: Api) -> range:
     return range(api.first, api.last + 1)
 
 
-def sample(api: Api, version: int, seed: object, style: str = "plain") -> bytes:
-    return request_frame(generate(api.request, version, random.Random(f"{api.key} {version} {seed}"), style), version)
+@pytest.fixture(scope="module")
+def topics(broker: BrokerProcess) -> dict[str, UUID]:
+    """Topics that exist, and their ids."""
+    return create_topics(broker, "article-topic", "a")
+
+
+def good_request(api: Api, version: int, seed: object, topics: dict[str, UUID], style: str = "plain") -> Request:
+    rng = random.Random(f"{api.key} {version} {seed}")
+    request: Request = generate(api.request, version, rng, style)
+    if style == "plain" and api.key not in DESTRUCTIVE:
+        aim(request, version, rng, topics)
+    return request
+
+
+def aim(request: Request, version: int, rng: random.Random, topics: dict[str, UUID]) -> None:
+    """Let most topics and partitions be some that exist, so that more than their absence is met."""
+    for part in structs_within(request, version):
+        name = rng.choice(sorted(topics))
+        values = {"topic_id": topics[name], **dict.fromkeys(TOPIC_FIELDS, name), **dict.fromkeys(PARTITION_FIELDS, 0)}
+        for field in part.FIELDS:
+            if field.name in values and isinstance(getattr(part, field.name), type(values[field.name])) and rng.random() < 0.8:
+                setattr(part, field.name, values[field.name])
+
+
+def sample(api: Api, version: int, seed: object, topics: dict[str, UUID], style: str = "plain") -> bytes:
+    client_id = "c" * STRING_BYTES_MAX if style == "highest" else "sample"
+    return request_frame(good_request(api, version, seed, topics, style), version, client_id=client_id)
 
 
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.key.name)
-def test_a_frame_cut_at_every_byte_gets_no_answer(broker: BrokerProcess, api: Api) -> None:
+def test_a_frame_cut_at_every_byte_gets_no_answer(broker: BrokerProcess, topics: dict[str, UUID], api: Api) -> None:
     """The length says what is there, but the request ends in the middle."""
     for version in versions(api):
-        frame = sample(api, version, 0)
+        frame = sample(api, version, 0, topics)
         answers = send_each(broker.port, [framed(frame[:end]) for end in range(len(frame))])
         assert answers == [b""] * len(frame), version
 
 
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.key.name)
-def test_damaged_frames(broker: BrokerProcess, api: Api) -> None:
+def test_damaged_frames(broker: BrokerProcess, topics: dict[str, UUID], api: Api) -> None:
     """Flipped bits, wrong lengths, huge counts, missing and doubled parts, in header and body."""
     for version in versions(api):
         rng = random.Random(f"{api.key} {version}")
-        frames = [sample(api, version, number) for number in range(SAMPLES_PER_VERSION)]
+        frames = [sample(api, version, number, topics) for number in range(SAMPLES_PER_VERSION)]
         damaged = [framed(mutate(rng.choice(frames), rng)) for _ in range(MUTATIONS_PER_VERSION)]
         for answer in send_each(broker.port, damaged):
             assert len(answers_in(answer)) <= 1
 
 
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.key.name)
-def test_damaged_bodies_are_answered_in_the_right_form_or_not_at_all(broker: BrokerProcess, api: Api) -> None:
+def test_damaged_bodies_are_answered_in_the_right_form_or_not_at_all(
+    broker: BrokerProcess, topics: dict[str, UUID], api: Api
+) -> None:
     for version in versions(api):
         rng = random.Random(f"body {api.key} {version}")
         frames = []
         for number in range(MUTATIONS_OF_BODY_PER_VERSION):
-            request = generate(api.request, version, random.Random(f"{version} {number}"))
+            request = good_request(api, version, number, topics)
             frame = request_frame(request, version)
             body = sum(len(part) for part in encode(request, version))
             frames.append(framed(frame[: len(frame) - body] + mutate(frame[len(frame) - body :], rng)))
@@ -95,11 +129,11 @@ def test_damaged_bodies_are_answered_in_the_right_form_or_not_at_all(broker: Bro
 
 
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.key.name)
-def test_values_at_the_edges(broker: BrokerProcess, api: Api) -> None:
+def test_values_at_the_edges(broker: BrokerProcess, topics: dict[str, UUID], api: Api) -> None:
     """Well-formed requests with the least and greatest numbers, no and very long strings, nulls, unknown ids."""
     for version in versions(api):
-        frames = [framed(sample(api, version, 0, style)) for style in ("lowest", "highest", "defaults")]
-        frames += [framed(sample(api, version, number)) for number in range(SAMPLES_PER_VERSION)]
+        frames = [framed(sample(api, version, 0, topics, style)) for style in ("lowest", "highest", "defaults")]
+        frames += [framed(sample(api, version, number, topics)) for number in range(SAMPLES_PER_VERSION)]
         for answer in send_each(broker.port, frames):
             for one in answers_in(answer):
                 decode_answer(api.request, version, one)
