@@ -94,8 +94,10 @@ def decode(value: bytes | None) -> Envelope:
     causation = fields.get("causationid")
     if causation is not None and not isinstance(causation, str):
         raise BadEvent("causationid", f"a text or null is needed, found {causation!r}")
-    data = fields.get("data")
+    data: Any = fields.get("data")
     _check_data(fields["type"], fields["dataversion"], data)
+    if data["article_id"] != fields["subject"]:
+        raise BadEvent("subject", f"the data's article_id {data['article_id']!r} is needed, found {fields['subject']!r}")
     return Envelope(
         **{name: fields[name] for name in (*_TEXTS[1:4], *_TEXTS[5:], *_NUMBERS)},
         time=_time(fields["time"]),
@@ -108,9 +110,13 @@ def _parse(value: bytes | None) -> dict[str, Any]:
     if value is None:
         raise BadEvent("body", "the record has no value")
     try:
-        fields = json.loads(value)
+        # Decoded here: json itself takes UTF-16, and surrogates in UTF-8.
+        fields = json.loads(value.decode("utf-8"))
+        if b"\\u" in value:
+            # Half of a surrogate pair can be escaped into JSON, and then be written nowhere.
+            json.dumps(fields, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise BadEvent("body", f"it is no JSON: {error}") from error
+        raise BadEvent("body", f"it is no JSON in UTF-8: {error}") from error
     if not isinstance(fields, dict):
         raise BadEvent("body", f"a JSON object is needed, found {type(fields).__name__}")
     return fields

@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SQLITE_TIMEOUT_SECONDS = 20
+# Opening costs a round trip or, with SQLite, the end of the write-ahead log when the last connection is closed.
+CONNECTION_AGE_SECONDS = 60
 POSTGRES_CONNECT_TIMEOUT_SECONDS = 5
 
 
@@ -69,7 +71,7 @@ def database(name: str = "DATABASE_URL") -> dict[str, Any]:
     """Django's database settings from `sqlite:////path/to/file` or `postgresql://user:password@host:port/name`."""
     value = url(name, ("sqlite", "postgresql"))
     parts = urlsplit(value)
-    return _sqlite(name, value, parts) if parts.scheme == "sqlite" else _postgresql(parts)
+    return _sqlite(name, value, parts) if parts.scheme == "sqlite" else _postgresql(name, value, parts)
 
 
 def _sqlite(name: str, value: str, parts: SplitResult) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def _sqlite(name: str, value: str, parts: SplitResult) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
+        "CONN_MAX_AGE": CONNECTION_AGE_SECONDS,
         "OPTIONS": {
             # Take the write lock at once: a transaction that reads first and writes later would fail instead of waiting.
             "transaction_mode": "IMMEDIATE",
@@ -88,15 +91,18 @@ def _sqlite(name: str, value: str, parts: SplitResult) -> dict[str, Any]:
     }
 
 
-def _postgresql(parts: SplitResult) -> dict[str, Any]:
+def _postgresql(name: str, value: str, parts: SplitResult) -> dict[str, Any]:
+    database_name = unquote(parts.path.lstrip("/"))
+    if not database_name:
+        refuse(name, value, "the name of a database at the end: postgresql://user:password@host:port/name")
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
+        "NAME": database_name,
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or 5432),
-        "CONN_MAX_AGE": 60,
+        "CONN_MAX_AGE": CONNECTION_AGE_SECONDS,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": POSTGRES_CONNECT_TIMEOUT_SECONDS},
     }

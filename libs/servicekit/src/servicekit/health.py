@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection, connections
 from django.http import HttpRequest, JsonResponse
 from redis import Redis, RedisError
 
@@ -36,7 +36,7 @@ def check_database() -> Problems:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError as error:
+    except Error as error:
         return {"database": str(error)}
     return {}
 
@@ -82,7 +82,11 @@ def _handler(check: Callable[[], Problems]) -> type[BaseHTTPRequestHandler]:
             if self.path == "/livez":
                 self._answer(200, {"status": "ok"})
             elif self.path == "/readyz":
-                problems = check()
+                try:
+                    problems = check()
+                finally:
+                    # Each request has a thread of its own, which takes no connection with it when it ends.
+                    connections.close_all()
                 self._answer(503 if problems else 200, _report(problems))
             else:
                 self._answer(404, {"status": "there are /livez and /readyz"})

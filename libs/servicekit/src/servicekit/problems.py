@@ -3,7 +3,8 @@
 import logging
 from typing import Any
 
-from django.db import DatabaseError
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -35,9 +36,14 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     errors = _input_errors(error)
     if errors is not None:
         return _problem(status.HTTP_400_BAD_REQUEST, "the request is not valid", errors=errors)
+    if isinstance(error, RecursionError):
+        errors = [{"field": "body", "problem": "it is nested too deeply"}]
+        return _problem(status.HTTP_400_BAD_REQUEST, "the request is not valid", errors=errors)
+    if isinstance(error, RequestDataTooBig):
+        return _problem(status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, str(error))
     if isinstance(error, NotFound | Http404):
         return _problem(status.HTTP_404_NOT_FOUND, str(error) or "there is no such thing")
-    if isinstance(error, Unavailable | DatabaseError):
+    if isinstance(error, Unavailable | OperationalError | InterfaceError):
         log.warning("answered 503: %s", error)
         response = _problem(status.HTTP_503_SERVICE_UNAVAILABLE, "not available right now, please ask again")
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)

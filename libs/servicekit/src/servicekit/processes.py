@@ -8,7 +8,8 @@ fails ends the whole worker, and whoever started it starts it again.
 import logging
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
@@ -18,12 +19,15 @@ from django.utils.module_loading import import_string
 from waitress.server import create_server
 
 from servicekit.health import HealthServer, Problems, check_database
+from servicekit.settings import REQUEST_BYTES_MAX
 
 log = logging.getLogger(__name__)
 STOP_TIMEOUT_SECONDS = 6.0
 WEB_THREADS = 8
 WEB_CONNECTIONS_MAX = 500
 WEB_BACKLOG = 512
+# Above Django's own bound, which answers in our words; beyond this one the server answers in its.
+WEB_BODY_BYTES_MAX = 16 * REQUEST_BYTES_MAX
 
 
 class Component(Protocol):
@@ -38,17 +42,32 @@ class Component(Protocol):
         """Why it cannot do its work right now; None when it can."""
 
 
+class CannotListen(Exception):
+    """The address is taken, or not ours."""
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error}") from error
+
+
 def serve_web(host: str, port: int) -> None:
     """Serve the Django application until SIGTERM or SIGINT; requests that have begun are finished."""
-    server = create_server(
-        get_wsgi_application(),
-        host=host,
-        port=port,
-        threads=WEB_THREADS,
-        connection_limit=WEB_CONNECTIONS_MAX,
-        backlog=WEB_BACKLOG,
-        ident=None,
-    )
+    application = get_wsgi_application()
+    with _bound(host, port):
+        server = create_server(
+            application,
+            host=host,
+            port=port,
+            threads=WEB_THREADS,
+            connection_limit=WEB_CONNECTIONS_MAX,
+            backlog=WEB_BACKLOG,
+            max_request_body_size=WEB_BODY_BYTES_MAX,
+            ident=None,
+        )
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(0)
@@ -74,7 +93,8 @@ class Worker:
         """Until SIGTERM, SIGINT, or the failure of a component; the exit status."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        health = HealthServer(host, port, self.problems)
+        with _bound(host, port):
+            health = HealthServer(host, port, self.problems)
         health.start()
         for thread in self._threads:
             thread.start()

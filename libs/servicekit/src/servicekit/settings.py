@@ -10,6 +10,7 @@ from servicekit import environment
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 REQUEST_BYTES_MAX = 1 << 20
+ALLOWED_HOSTS = "127.0.0.1,localhost,[::1],testserver"
 
 
 def base_settings(service: str, apps: list[str], *, database: bool, worker_components: list[str]) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def base_settings(service: str, apps: list[str], *, database: bool, worker_compo
         "SERVICE": service,
         "SECRET_KEY": environment.text("DJANGO_SECRET_KEY", secrets.token_urlsafe(32)),
         "DEBUG": False,
-        "ALLOWED_HOSTS": environment.text("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(","),
+        "ALLOWED_HOSTS": [host.strip() for host in environment.text("ALLOWED_HOSTS", ALLOWED_HOSTS).split(",")],
         "ROOT_URLCONF": f"{service}.urls",
         "INSTALLED_APPS": [
             "rest_framework",

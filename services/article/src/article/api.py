@@ -84,7 +84,7 @@ class ArticlesView(APIView):
         article = services.article_create(**given.validated_data)
         return Response(ArticleOutput(article).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(parameters=LIST_PARAMETERS, responses=ArticleListOutput)
+    @extend_schema(operation_id="articles_list", parameters=LIST_PARAMETERS, responses=ArticleListOutput)
     def get(self, request: Request) -> Response:
         board_id = parse_id(request.query_params.get("board_id", ""))
         if board_id is None:
@@ -122,7 +122,7 @@ class ArticleView(APIView):
 class LikesView(APIView):
     """How many like an article."""
 
-    @extend_schema(responses=LikesOutput)
+    @extend_schema(operation_id="articles_likes_count", responses=LikesOutput)
     def get(self, request: Request, article_id: int) -> Response:
         return Response(_likes(selectors.article_get(article_id)))
 

@@ -69,7 +69,7 @@ class CommentsView(APIView):
         comment = services.comment_create(**given.validated_data)
         return Response(CommentOutput(comment).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(parameters=LIST_PARAMETERS, responses=CommentListOutput)
+    @extend_schema(operation_id="comments_list", parameters=LIST_PARAMETERS, responses=CommentListOutput)
     def get(self, request: Request) -> Response:
         article_id = parse_id(request.query_params.get("article_id", ""))
         if article_id is None:

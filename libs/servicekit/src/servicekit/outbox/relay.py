@@ -16,7 +16,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error, close_old_connections, connection
 from django.utils import timezone
 
 from servicekit import crash_points
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 500
 POLL_SECONDS = 0.5
 FLUSH_SECONDS = 30.0
+STOP_FLUSH_SECONDS = 1.0
 BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 KEEP_SENT = timedelta(days=1)
 PRUNE_SECONDS = 60.0
@@ -66,11 +67,13 @@ class Relay:
         self._problem: str | None = None
         self._failures = 0
         self._pruned_at = time.monotonic()
+        self._stop = threading.Event()
 
     def problem(self) -> str | None:
         return self._problem
 
     def run(self, stop: threading.Event) -> None:
+        self._stop = stop
         bell = RelayBell()
         while not stop.is_set():
             if self._turn(stop) == 0:
@@ -87,7 +90,7 @@ class Relay:
                 return 0
             count = self.drain_once()
             self._prune()
-        except (KafkaException, DatabaseError, DeliveryFailed) as error:
+        except (KafkaException, BufferError, Error, DeliveryFailed) as error:
             self._problem = str(error)
             log.warning("the relay starts again at the oldest unsent event: %s", error)
             self._drop_producer()
@@ -140,6 +143,9 @@ class Relay:
         deadline = time.monotonic() + FLUSH_SECONDS
         while len(delivered) + len(errors) < len(rows) and time.monotonic() < deadline:
             self._producer.poll(0.05)
+            if self._stop.is_set():
+                # What is on its way may still arrive; what does not is sent again by the next relay.
+                deadline = min(deadline, time.monotonic() + STOP_FLUSH_SECONDS)
             # A lease that ends while the broker is silent is another relay's; what we still send is a duplicate at worst.
             hold(self._holder)
         return delivered, errors[0] if errors else None

@@ -59,14 +59,20 @@ class RelayBell:
         started = time.monotonic()
         try:
             if self._subscription is None:
-                self._subscription = _client().pubsub(ignore_subscribe_messages=True)
+                self._subscription = _client().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                 self._subscription.subscribe(_channel())
             while (left := seconds - (time.monotonic() - started)) > 0:
                 if self._subscription.get_message(timeout=left) is not None:
+                    self._quiet()
                     return
         except RedisError:
             self.close()
             time.sleep(max(0.0, seconds - (time.monotonic() - started)))
+
+    def _quiet(self) -> None:
+        """One look at the outbox answers everybody who has rung by now."""
+        while self._subscription is not None and self._subscription.get_message(timeout=0) is not None:
+            pass
 
     def close(self) -> None:
         if self._subscription is not None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servicekit.processes import serve_web
+from servicekit.processes import CannotListen, serve_web
 
 
 class Command(BaseCommand):
@@ -16,4 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        serve_web(options["host"], options["port"])
+        try:
+            serve_web(options["host"], options["port"])
+        except CannotListen as error:
+            raise CommandError(str(error)) from error

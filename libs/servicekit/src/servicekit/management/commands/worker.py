@@ -3,9 +3,9 @@
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servicekit.processes import make_worker
+from servicekit.processes import CannotListen, make_worker
 
 
 class Command(BaseCommand):
@@ -17,4 +17,8 @@ class Command(BaseCommand):
         parser.add_argument("--health-port", type=int, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sys.exit(make_worker().run(options["health_host"], options["health_port"]))
+        try:
+            status = make_worker().run(options["health_host"], options["health_port"])
+        except CannotListen as error:
+            raise CommandError(str(error)) from error
+        sys.exit(status)
