@@ -4,9 +4,10 @@ pytest names the test module `broker/tests/x/test_y.py` `broker.tests.x.test_y`,
 that package if the real one were not imported first. Hypothesis has no deadlines: a slow machine is no failure.
 """
 
+from hypothesis import settings
+
 import broker
 import demo
-from hypothesis import settings
 
 assert broker.__file__ is not None, "the package broker is not installed; ./board sets everything up"
 assert demo.__file__ is not None, "the package demo is not installed; ./board sets everything up"

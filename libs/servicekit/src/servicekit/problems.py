@@ -36,9 +36,6 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     errors = _input_errors(error)
     if errors is not None:
         return _problem(status.HTTP_400_BAD_REQUEST, "the request is not valid", errors=errors)
-    if isinstance(error, RecursionError):
-        errors = [{"field": "body", "problem": "it is nested too deeply"}]
-        return _problem(status.HTTP_400_BAD_REQUEST, "the request is not valid", errors=errors)
     if isinstance(error, RequestDataTooBig):
         return _problem(status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, str(error))
     if isinstance(error, NotFound | Http404):
@@ -62,6 +59,8 @@ def _input_errors(error: Exception) -> list[dict[str, str]] | None:
         return [{"field": error.field, "problem": error.problem}]
     if isinstance(error, exceptions.ParseError):
         return [{"field": "body", "problem": str(error.detail)}]
+    if isinstance(error, RecursionError):
+        return [{"field": "body", "problem": "it is nested too deeply"}]
     return None
 
 

@@ -1,5 +1,7 @@
 """Rows as events: the only place that knows both shapes."""
 
+from typing import Any
+
 from events import comment as types
 from events.envelope import format_time
 from servicekit.outbox.publishing import NewEvent
@@ -8,7 +10,7 @@ from comment.models import Comment, Thread
 
 
 def created(comment: Comment, thread: Thread) -> NewEvent:
-    data = {
+    data: dict[str, Any] = {
         "comment_id": str(comment.id),
         "article_id": str(comment.article_id),
         "parent_id": str(comment.parent_id) if comment.parent_id is not None else None,
@@ -22,7 +24,7 @@ def created(comment: Comment, thread: Thread) -> NewEvent:
 
 
 def deleted(comment: Comment, thread: Thread) -> NewEvent:
-    data = {
+    data: dict[str, Any] = {
         "comment_id": str(comment.id),
         "article_id": str(comment.article_id),
         "comment_count": thread.comment_count,
@@ -31,5 +33,5 @@ def deleted(comment: Comment, thread: Thread) -> NewEvent:
     return _event(types.DELETED, thread, data)
 
 
-def _event(event_type: str, thread: Thread, data: dict[str, object]) -> NewEvent:
+def _event(event_type: str, thread: Thread, data: dict[str, Any]) -> NewEvent:
     return NewEvent(event_type, types.SOURCE, str(thread.article_id), types.COMMENTS, thread.comment_version, data)

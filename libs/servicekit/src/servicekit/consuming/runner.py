@@ -136,7 +136,10 @@ class GroupConsumer:
         if not offsets:
             return
         try:
-            consumer.commit(offsets=offsets, asynchronous=asynchronous)
+            if asynchronous:
+                consumer.commit(offsets=offsets, asynchronous=True)
+            else:
+                consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             # The projection knows better; the next commit says it again.
             log.warning("the offsets were not committed: %s", error)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis, RedisError, WatchError
 from redis.client import Pipeline
@@ -121,8 +121,9 @@ class ProjectionStore:
         prefix = self._prefix()
         document_key = f"{prefix}:document:{aggregate_id}"
         position_key = self._position_key(prefix, (step.topic, step.partition)) if step is not None else self._pointer
-        pipe.watch(self._pointer, document_key, position_key)
-        pointer, text, position = pipe.mget(self._pointer, document_key, position_key)
+        pipe.watch(self._pointer, document_key, position_key)  # type: ignore[no-untyped-call]
+        # Inside of a watch, answers come at once.
+        pointer, text, position = cast("list[str | None]", pipe.mget(self._pointer, document_key, position_key))
         if self._generation is None and f"{self._name}:{int(pointer or 1)}" != prefix:
             raise WatchError("the projection was swapped")
         if step is not None and (position is None or int(position) != step.expected):
@@ -174,7 +175,8 @@ class ProjectionStore:
     def best(self, index: str, limit: int) -> list[tuple[str, int]]:
         """(id, score), the highest score first, and of equal ones the larger id first."""
         with _guarded():
-            found = self._client.zrevrange(f"{self._prefix()}:index:{index}", 0, limit - 1, withscores=True)
+            answer = self._client.zrevrange(f"{self._prefix()}:index:{index}", 0, limit - 1, withscores=True)
+        found = cast("list[tuple[str, float]]", answer)
         return [(str(int(member)), int(score)) for member, score in found]
 
     def has_seen_end(self, partitions: Iterable[Partition]) -> bool:

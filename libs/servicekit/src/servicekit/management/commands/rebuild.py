@@ -18,8 +18,11 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own shape
 
     def handle(self, *args: Any, **options: Any) -> None:
+        projection = getattr(settings, "PROJECTION", None)
+        if projection is None:
+            raise CommandError(f"{settings.SERVICE} has no projection")
         live = ProjectionStore(connect(settings.VALKEY_URL), settings.SERVICE)
-        make_projection = import_string(settings.PROJECTION)
+        make_projection = import_string(projection)
         try:
             count = rebuild(settings.KAFKA_BOOTSTRAP_SERVERS, TOPICS, live, make_projection)
         except (RebuildFailed, DependencyDown, KafkaException) as error:

@@ -1,0 +1,1 @@
+"""A service without any business, on which servicekit is checked and tested."""
