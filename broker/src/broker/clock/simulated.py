@@ -1,4 +1,8 @@
-"""The simulated twin of the clock: a heap of callbacks and a time that jumps to the next of them."""
+"""The simulated twin of the clock: a heap of callbacks and a time that jumps to the next of them.
+
+`SimulatedClock` is the time of the whole simulation, `NodeClock` what one node sees of it: its own wall clock, and callbacks
+that die with the node.
+"""
 
 import heapq
 from collections.abc import Callable
@@ -43,17 +47,53 @@ class SimulatedClock:
 
     def step(self) -> bool:
         """Run the next callback; False when there is none."""
-        while self._heap:
-            when, _, timer = heapq.heappop(self._heap)
-            if timer.callback is None:
-                continue
-            self.now_ms = when
-            timer.callback()
-            return True
-        return False
+        if self.next_ms() is None:
+            return False
+        self.now_ms, _, timer = heapq.heappop(self._heap)
+        callback = timer.callback
+        assert callback is not None
+        callback()
+        return True
+
+    def next_ms(self) -> int | None:
+        """When the next callback is due; None when there is none."""
+        while self._heap and self._heap[0][2].callback is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
 
     def run_until(self, deadline_ms: int) -> None:
         """Run everything that is due up to a time, and go there."""
-        while self._heap and self._heap[0][0] <= deadline_ms:
+        while (due := self.next_ms()) is not None and due <= deadline_ms:
             self.step()
         self.now_ms = max(self.now_ms, deadline_ms)
+
+
+class NodeClock:
+    """One node's clock. `wall_offset_ms`: how far its wall clock is off; it may be changed at any time."""
+
+    def __init__(self, clock: SimulatedClock, wall_offset_ms: int = 0) -> None:
+        self._clock = clock
+        self._life = 0
+        self.wall_offset_ms = wall_offset_ms
+
+    def monotonic_ms(self) -> int:
+        return self._clock.now_ms
+
+    def wall_ms(self) -> int:
+        return self._clock.wall_ms() + self.wall_offset_ms
+
+    def call_at(self, deadline_ms: int, callback: Callable[[], None]) -> SimulatedTimer:
+        life = self._life
+
+        def run() -> None:
+            if self._life == life:
+                callback()
+
+        return self._clock.call_at(deadline_ms, run)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.call_at(self._clock.now_ms, callback)
+
+    def crash(self) -> None:
+        """The node died: whatever it has asked for is never called."""
+        self._life += 1
