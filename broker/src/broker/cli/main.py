@@ -9,6 +9,8 @@ COMMANDS = {
     "start": "run a broker",
     "format": "write the identity of a log directory",
     "random-uuid": "make an id for a new cluster",
+    "topics": "create, list, describe, alter and delete topics",
+    "get-offsets": "print offsets of partitions at a time",
 }
 
 
