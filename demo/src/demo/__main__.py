@@ -6,9 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from demo.layout import PORT_BASE, PORT_BASE_MAX, PORT_BASE_MIN, ROOT, DemoError
+from demo.terminal import Terminal
 
 DEFAULT_DATA = ROOT / "data"
 LOAD_SECONDS_DEFAULT, LOAD_RATE_DEFAULT = 30.0, 50.0
@@ -91,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(importlib.import_module(f"demo.commands.{arguments.command}").run(arguments))
     except DemoError as error:
-        Console(stderr=True, highlight=False).print(f"board: {error}", markup=False)
+        Terminal(stderr=True).say(f"board: {error}")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -47,6 +47,8 @@ class Layout:
 
     data: Path
     port_base: int = PORT_BASE
+    # host:port of a broker that runs elsewhere (BOARD_BOOTSTRAP_SERVERS); empty: the board starts its own.
+    external_broker: str = ""
 
     @property
     def broker_port(self) -> int:
@@ -54,7 +56,7 @@ class Layout:
 
     @property
     def bootstrap_servers(self) -> str:
-        return f"{HOST}:{self.broker_port}"
+        return self.external_broker or f"{HOST}:{self.broker_port}"
 
     @property
     def valkey_port(self) -> int:
@@ -87,7 +89,9 @@ class Layout:
 
     def ports(self) -> dict[int, str]:
         """Every port that is listened on, and for whom."""
-        ports = {self.broker_port: "broker", self.broker_port + 1: "broker's controller", self.valkey_port: "valkey"}
+        ports = {self.valkey_port: "valkey"}
+        if not self.external_broker:
+            ports |= {self.broker_port: "broker", self.broker_port + 1: "the broker's controller"}
         for service in WEB_SERVICES:
             ports[self.web_port(service)] = service
             ports[self.health_port(service)] = f"{service} worker"
@@ -106,7 +110,7 @@ class Layout:
             settings["DATABASE_URL"] = f"sqlite:///{self.data / service / 'db.sqlite3'}"
         return {**os.environ, **settings}
 
-    def manage(self, service: str, *arguments: str) -> tuple[str, ...]:
+    def manage(self, *arguments: str) -> tuple[str, ...]:
         return (sys.executable, "manage.py", *arguments)
 
     def service_directory(self, service: str) -> Path:
@@ -114,7 +118,8 @@ class Layout:
 
     def processes(self) -> list[ProcessSpec]:
         """All children: what the services stand on first, then the workers and the web processes."""
-        return [self._broker(), self._valkey(), *(spec for name in WEB_SERVICES for spec in self._service(name))]
+        brokers = [] if self.external_broker else [self._broker()]
+        return [*brokers, self._valkey(), *(spec for name in WEB_SERVICES for spec in self._service(name))]
 
     def _broker(self) -> ProcessSpec:
         overrides = {
@@ -156,8 +161,8 @@ class Layout:
         env = self.service_env(service)
         directory = self.service_directory(service)
         web_port, health_port = self.web_port(service), self.health_port(service)
-        web = self.manage(service, "web", "--host", HOST, "--port", str(web_port))
-        worker = self.manage(service, "worker", "--health-port", str(health_port))
+        web = self.manage("web", "--host", HOST, "--port", str(web_port))
+        worker = self.manage("worker", "--health-port", str(health_port))
         return [
             ProcessSpec(f"{service} worker", worker, directory, env, 1, health_port, f"http://{HOST}:{health_port}/readyz"),
             ProcessSpec(service, web, directory, env, 2, web_port, f"http://{HOST}:{web_port}/readyz"),

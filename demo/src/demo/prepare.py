@@ -1,11 +1,15 @@
-"""What must exist before the services start: tables and topics. Safe to repeat."""
+"""What must exist before the services start: tables and topics. Safe to repeat, and given up at once when asked to stop."""
 
 import subprocess
+import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from demo.child import die_with_parent
 from demo.layout import DemoError, Layout
 
 TOPICS = ("article-topic", "comment-topic")
@@ -13,7 +17,11 @@ GROUPS = ("popular", "read-view")
 PARTITIONS = 3
 MIGRATE_TIMEOUT_SECONDS = 120
 REQUEST_TIMEOUT_SECONDS = 10
-CREATE_ATTEMPTS = 5
+CREATE_TIMEOUT_SECONDS = 15
+POLL_SECONDS = 0.05
+
+# Raises when the board is asked to stop.
+Check = Callable[[], None]
 
 
 def dead_letter_topics() -> list[str]:
@@ -21,50 +29,68 @@ def dead_letter_topics() -> list[str]:
     return [f"{topic}.{group}.dlt" for topic in TOPICS for group in GROUPS]
 
 
-def create_topics(bootstrap_servers: str, replication_factor: int = 1) -> None:
-    """Create the board's topics where they are absent.
+def create_topics(bootstrap_servers: str, check: Check) -> None:
+    """Create the board's topics where they are absent; DemoError when the broker does not do it in time.
 
-    `retention.ms=-1`: the projections are rebuilt from offset 0, so it has to be there always.
+    `retention.ms=-1`: the projections are rebuilt from offset 0, so it has to be there always. The replication factor is
+    the broker's default.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     wanted = [
-        NewTopic(name, num_partitions=PARTITIONS, replication_factor=replication_factor, config={"retention.ms": "-1"})
+        NewTopic(name, num_partitions=PARTITIONS, replication_factor=-1, config={"retention.ms": "-1"})
         for name in (*TOPICS, *dead_letter_topics())
     ]
-    last_error: Exception | None = None
-    for attempt in range(CREATE_ATTEMPTS):
+    deadline = time.monotonic() + CREATE_TIMEOUT_SECONDS
+    while True:
         try:
             for future in admin.create_topics(wanted, request_timeout=REQUEST_TIMEOUT_SECONDS).values():
-                _ignore_existing(future)
+                _wait_created(future, check)
         except KafkaException as error:
-            last_error = error
-            time.sleep(0.2 * (attempt + 1))
+            if time.monotonic() > deadline:
+                why = error.args[0].str()
+                raise DemoError(f"the topics could not be created on the broker at {bootstrap_servers}: {why}") from error
+            time.sleep(POLL_SECONDS)
         else:
             return
-    raise DemoError(f"the topics could not be created on {bootstrap_servers}: {last_error}")
 
 
-def _ignore_existing(future: "object") -> None:
+def _wait_created(future: "Future[None]", check: Check) -> None:
+    while not future.done():
+        check()
+        time.sleep(POLL_SECONDS)
     try:
-        future.result()  # type: ignore[attr-defined]
+        future.result()
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
 
 
-def migrate(layout: Layout, service: str) -> None:
+def migrate(layout: Layout, service: str, check: Check) -> None:
     """Bring the service's database to its newest schema; DemoError with the command's own words when that fails."""
-    try:
-        done = subprocess.run(
-            layout.manage(service, "migrate", "--no-input", "--verbosity", "0"),
+    (layout.data / service).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            layout.manage("migrate", "--no-input", "--verbosity", "0"),
             cwd=layout.service_directory(service),
             env=layout.service_env(service),
-            capture_output=True,
-            text=True,
-            timeout=MIGRATE_TIMEOUT_SECONDS,
-            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - the supervisor has one thread
         )
-    except subprocess.TimeoutExpired:
-        raise DemoError(f"migrating {service} took longer than {MIGRATE_TIMEOUT_SECONDS} s") from None
-    if done.returncode != 0:
-        raise DemoError(f"migrating {service} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
+        deadline = time.monotonic() + MIGRATE_TIMEOUT_SECONDS
+        try:
+            while process.poll() is None:
+                check()
+                if time.monotonic() > deadline:
+                    raise DemoError(f"migrating {service} took longer than {MIGRATE_TIMEOUT_SECONDS} s")
+                time.sleep(POLL_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        if process.returncode != 0:
+            output.seek(0)
+            words = output.read().decode(errors="replace").strip()[-2000:]
+            raise DemoError(f"migrating {service} failed:\n{words}")

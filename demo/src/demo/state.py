@@ -3,18 +3,12 @@
 Written by the supervisor alone, replaced as one step. The lock beside it, not the file, says whether it still runs.
 """
 
-import fcntl
 import json
-import os
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
 
-from demo.layout import DemoError, Layout
-
-LOCK_ATTEMPTS = 5
-LOCK_RETRY_SECONDS = 0.1
+from demo import lock
+from demo.layout import PORT_BASE, DemoError, Layout
 
 
 @dataclass
@@ -33,8 +27,9 @@ class State:
 
     pid: int
     port_base: int
-    phase: str = "starting"  # starting | ready | stopping | failed
-    error: str = ""
+    # host:port of a broker that is not the board's own; empty when it is.
+    external_broker: str = ""
+    phase: str = "starting"  # starting | ready | stopping
     processes: list[ProcessState] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -44,54 +39,30 @@ class State:
 
     @classmethod
     def load(cls, path: Path) -> "State | None":
+        """None when there is no such file, or none that this version wrote."""
         try:
             raw = json.loads(path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            processes = [ProcessState(**process) for process in raw.pop("processes")]
+            return cls(**raw, processes=processes)
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        processes = [ProcessState(**process) for process in raw.pop("processes")]
-        return cls(**raw, processes=processes)
-
-
-def take_lock(layout: Layout) -> IO[str]:
-    """Claim the data directory for one supervisor; DemoError names the holder."""
-    layout.lock_file.parent.mkdir(parents=True, exist_ok=True)
-    handle = layout.lock_file.open("a+")
-    for attempt in range(LOCK_ATTEMPTS):  # a `./board status` of this moment holds it for an instant
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if attempt < LOCK_ATTEMPTS - 1:
-                time.sleep(LOCK_RETRY_SECONDS)
-                continue
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            handle.close()
-            raise DemoError(
-                f"a board is already running on {layout.data} (process {holder}); "
-                "end it with ./board down, or use another --data DIR"
-            ) from None
-    handle.truncate(0)
-    handle.write(str(os.getpid()))
-    handle.flush()
-    return handle
 
 
 def running_state(layout: Layout) -> State | None:
-    """The state of the supervisor that holds the lock; None when none runs."""
-    if not layout.lock_file.exists():
+    """The state of the supervisor that holds the lock; None when none runs. A stale file of a killed one is not believed."""
+    pid = lock.holder(layout.lock_file)
+    if pid is None:
         return None
-    with layout.lock_file.open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return State.load(layout.state_file)
-    return None
+    state = State.load(layout.state_file)
+    return state if state is not None and state.pid == pid else State(pid=pid, port_base=PORT_BASE)
 
 
 def require_running(data: Path) -> tuple[Layout, State]:
     """Layout and state of the board that runs on `data`; DemoError when none does."""
-    state = running_state(Layout(data))
+    try:
+        state = running_state(Layout(data))
+    except OSError as error:
+        raise DemoError(f"the data directory {data} cannot be read: {error.strerror}") from error
     if state is None:
         raise DemoError(f"no board is running on {data}; start it with ./board up")
-    return Layout(data, state.port_base), state
+    return Layout(data, state.port_base, state.external_broker), state

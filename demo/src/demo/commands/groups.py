@@ -3,12 +3,11 @@
 import argparse
 
 from confluent_kafka import KafkaException
-from rich.console import Console
-from rich.table import Table
 
 from demo.groups import group_rows
 from demo.layout import DemoError
 from demo.state import require_running
+from demo.terminal import Terminal, plain_table
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -18,11 +17,13 @@ def run(arguments: argparse.Namespace) -> int:
     except KafkaException as error:
         raise DemoError(f"the broker at {layout.bootstrap_servers} does not answer: {error.args[0].str()}") from error
     columns = ("GROUP", "TOPIC", "PARTITION", "COMMITTED-OFFSET", "LOG-END-OFFSET", "LAG", "MEMBER", "HOST")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = plain_table(*columns)
     for row in rows:
         values = (row.group, row.topic, row.partition, row.committed, row.log_end, row.lag, row.member, row.host)
         table.add_row(*("-" if value is None else str(value) for value in values))
-    console = Console(highlight=False)
-    console.width = max(console.width, 160)  # never cut an offset or a member id
-    console.print(table if rows else "no groups yet")
+    terminal = Terminal()
+    if rows:
+        terminal.show(table)
+    else:
+        terminal.say("no groups yet")
     return 0

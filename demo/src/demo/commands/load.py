@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from demo.api import Board, Json, NoAnswer, Refused
 from demo.layout import Layout
 from demo.ledger import Entry, Ledger
 from demo.state import require_running
+from demo.terminal import Terminal
 
 THREADS = 8
 ARTICLES_PER_THREAD_MAX = 200
@@ -247,15 +247,15 @@ class Worker:
 
 
 def _print(figures: Figures, ledger: Ledger, seconds: float) -> None:
-    console = Console(highlight=False)
-    console.print(
+    terminal = Terminal()
+    terminal.say(
         f"{figures.requests} requests in {seconds:.1f} s ({figures.requests / seconds:.1f}/s): {figures.reads} reads, "
         f"{figures.writes} writes, {figures.refused} refused, {figures.unanswered} without an answer, {figures.unseen} never seen"
     )
     delays = sorted(figures.delays_ms)
     if delays:
         p50, p99 = delays[len(delays) // 2], delays[min(len(delays) - 1, int(len(delays) * 0.99))]
-        console.print(f"event to view: p50 {p50:.0f} ms, p99 {p99:.0f} ms over {len(delays)} samples")
+        terminal.say(f"event to view: p50 {p50:.0f} ms, p99 {p99:.0f} ms over {len(delays)} samples")
     for text, count in sorted(figures.errors.items(), key=lambda item: -item[1]):
-        console.print(f"  {count} x {text}", markup=False)
-    console.print(f"{ledger.count} promises in the ledger")
+        terminal.say(f"  {count} x {text}")
+    terminal.say(f"{ledger.count} promises in the ledger")

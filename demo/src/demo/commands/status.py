@@ -4,12 +4,11 @@ import argparse
 
 import requests
 from confluent_kafka import KafkaException
-from rich.console import Console
-from rich.table import Table
 
 from demo.groups import group_rows
 from demo.layout import Layout, ProcessSpec
 from demo.state import ProcessState, require_running
+from demo.terminal import Terminal, plain_table
 
 PROBE_TIMEOUT_SECONDS = 3.0
 
@@ -17,8 +16,8 @@ PROBE_TIMEOUT_SECONDS = 3.0
 def run(arguments: argparse.Namespace) -> int:
     layout, state = require_running(arguments.data)
     specs = {spec.name: spec for spec in layout.processes()}
-    console = Console(highlight=False)
-    table = Table("process", "pid", "port", "state", "restarts", "health", box=None, pad_edge=False)
+    terminal = Terminal()
+    table = plain_table("process", "pid", "port", "state", "restarts", "health")
     healthy = state.phase == "ready"
     for process in state.processes:
         health = _health(process, specs[process.name])
@@ -26,11 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(
             process.name, str(process.pid or "-"), str(specs[process.name].port), process.status, str(process.restarts), health
         )
-    console.print(table)
+    terminal.show(table)
     lag, problem = _lag(layout)
-    console.print(f"groups: {problem or f'total lag {lag}'}", markup=False)
+    terminal.say(f"groups: {problem or f'total lag {lag}'}")
     healthy &= not problem
-    console.print("healthy" if healthy else f"not healthy (phase {state.phase})")
+    terminal.say("healthy" if healthy else f"not healthy (phase {state.phase})")
     return 0 if healthy else 1
 
 

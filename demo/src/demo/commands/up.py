@@ -1,34 +1,50 @@
-"""`./board up`: the supervisor in the foreground, or in the background until it says ready."""
+"""`./board up`: the supervisor in the foreground, or in the background until it says ready.
+
+BOARD_BOOTSTRAP_SERVERS=host:port names a broker that runs elsewhere (Apache Kafka, for instance); the board then starts
+none of its own.
+"""
 
 import argparse
+import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from demo import lock
 from demo.layout import HOST, WEB_SERVICES, DemoError, Layout
-from demo.state import running_state, take_lock
-from demo.supervisor import READY_TIMEOUT_SECONDS, Supervisor
+from demo.preconditions import check_data_directory
+from demo.supervisor import Supervisor, already_running
+from demo.terminal import Terminal, plain_table
 
-DETACH_TIMEOUT_SECONDS = READY_TIMEOUT_SECONDS * 4
+EXTERNAL_BROKER = "BOARD_BOOTSTRAP_SERVERS"
+# Every step of the supervisor has a shorter limit of its own; this one is for a supervisor that was stopped or cut off.
+DETACH_TIMEOUT_SECONDS = 600.0
 POLL_SECONDS = 0.1
+END_TIMEOUT_SECONDS = 15.0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    layout = Layout(arguments.data, arguments.port_base)
+    layout = Layout(arguments.data, arguments.port_base, external_broker())
+    terminal = Terminal()
     if arguments.detach:
-        return _detach(layout)
-    console = Console(highlight=False)
-    supervisor = Supervisor(layout, say=lambda text: console.print(f"board: {text}", markup=False, soft_wrap=True))
-    supervisor.run(on_ready=lambda: _announce(console, layout))
+        return _detach(layout, terminal)
+    supervisor = Supervisor(layout, say=lambda text: terminal.say(f"board: {text}"))
+    supervisor.run(on_ready=lambda: _announce(terminal, layout))
     return 0
 
 
-def _announce(console: Console, layout: Layout) -> None:
-    table = Table("service", "address", "look at", box=None, pad_edge=False)
+def external_broker() -> str:
+    """The value of BOARD_BOOTSTRAP_SERVERS; DemoError when it is not host:port."""
+    value = os.environ.get(EXTERNAL_BROKER, "").strip()
+    if value and not all(re.fullmatch(r"\S+:\d{1,5}", one) for one in value.split(",")):
+        raise DemoError(f"{EXTERNAL_BROKER}={value!r} is not allowed: host:port, several with commas between")
+    return value
+
+
+def _announce(terminal: Terminal, layout: Layout) -> None:
+    table = plain_table("service", "address", "look at")
     looks = {
         "article": "/v1/articles?board_id=1",
         "comment": "/v1/comments?article_id=…",
@@ -38,43 +54,41 @@ def _announce(console: Console, layout: Layout) -> None:
     table.add_row("broker", layout.bootstrap_servers, "any Kafka client or tool")
     for service in WEB_SERVICES:
         table.add_row(service, layout.url(service), looks[service])
-    table.add_row("valkey", f"{HOST}:{layout.valkey_port}", "")
-    console.print(table)
-    console.print(f"data {layout.data}   logs {layout.log_directory}", markup=False, soft_wrap=True)
-    console.print("ready")
+    table.add_row("valkey", f"{HOST}:{layout.valkey_port}", "any Redis client")
+    terminal.show(table)
+    terminal.say(f"data {layout.data}   logs {layout.log_directory}")
+    terminal.say("ready")
 
 
-def _detach(layout: Layout) -> int:
-    """Start the supervisor in a session of its own and wait for its word."""
-    take_lock(layout).close()  # the clear message now, not in a log file
-    layout.log_directory.mkdir(parents=True, exist_ok=True)
+def _detach(layout: Layout, terminal: Terminal) -> int:
+    """Start the supervisor in a session of its own and show what it says until it is ready or has ended."""
+    check_data_directory(layout)
+    pid = lock.holder(layout.lock_file)
+    if pid is not None:
+        raise already_running(layout, pid)
     log_path = layout.log_directory / "supervisor.log"
     command = [sys.executable, "-m", "demo", "up", "--data", str(layout.data), "--port-base", str(layout.port_base)]
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    _wait_ready(layout, process, log_path)
-    _announce(Console(highlight=False), layout)
-    return 0
+    try:
+        return _follow(process, log_path, terminal)
+    except BaseException:
+        process.terminate()  # also after Ctrl-C: nothing half-started is left
+        process.wait(END_TIMEOUT_SECONDS)
+        raise
 
 
-def _wait_ready(layout: Layout, process: "subprocess.Popen[bytes]", log_path: Path) -> None:
-    console = Console(stderr=True, highlight=False)
-    shown = 0
+def _follow(process: "subprocess.Popen[bytes]", log_path: Path, terminal: Terminal) -> int:
+    """Show the supervisor's lines; 0 once one of them is "ready", its exit status when it has ended before."""
     deadline = time.monotonic() + DETACH_TIMEOUT_SECONDS
-    with console.status("starting the board"):
+    with log_path.open(encoding="utf-8", errors="replace") as log:
         while time.monotonic() < deadline:
-            lines = log_path.read_text(errors="replace").splitlines()
-            for line in lines[shown:]:
-                if line.startswith(("board: starting", "board: migrating")) or " died " in line:
-                    console.print(line, markup=False, soft_wrap=True)
-            shown = len(lines)
-            if process.poll() is not None:
-                raise DemoError(
-                    "\n".join(line.removeprefix("board: ") for line in lines if "starting" not in line) or "it ended at once"
-                )
-            state = running_state(layout)
-            if state is not None and state.pid == process.pid and state.phase == "ready":
-                return
+            ended = process.poll() is not None  # asked first: what it wrote before is then read below
+            for line in log.read().splitlines():
+                terminal.say(line)
+                if line == "ready":
+                    return 0
+            if ended:
+                return process.returncode or 1
             time.sleep(POLL_SECONDS)
-    process.terminate()
     raise DemoError(f"the board was not ready within {DETACH_TIMEOUT_SECONDS:.0f} s; see {log_path}")

@@ -10,7 +10,6 @@ Four questions, each answered without the projections' own code:
 import argparse
 import time
 
-from rich.console import Console
 from rich.progress import Progress
 
 from demo.api import Board, NoAnswer, Refused
@@ -19,6 +18,7 @@ from demo.layout import DemoError, Layout
 from demo.ledger import read_ledgers
 from demo.prepare import GROUPS
 from demo.state import require_running
+from demo.terminal import Terminal
 from demo.verification import Differences, LogView, Origins, compare_ledger, compare_popular, compare_views, read_log
 
 LAG_POLL_SECONDS = 0.2
@@ -65,14 +65,14 @@ def _is_behind(row: GroupRow) -> bool:
 
 
 def _print(differences: Differences, origins: Origins, log: LogView, promises: int) -> int:
-    console = Console(highlight=False)
-    console.print(
+    terminal = Terminal()
+    terminal.say(
         f"compared {len(origins.articles)} articles ({len(origins.deleted)} deleted ones), {differences.checks} facts, "
         f"{promises} promises of the ledger, {log.events} events of the log"
     )
     for text in differences.texts[:DIFFERENCES_SHOWN_MAX]:
-        console.print(f"  differs: {text}", markup=False, soft_wrap=True)
+        terminal.say(f"  differs: {text}")
     if len(differences.texts) > DIFFERENCES_SHOWN_MAX:
-        console.print(f"  … and {len(differences.texts) - DIFFERENCES_SHOWN_MAX} more")
-    console.print("no difference" if not differences.texts else f"{len(differences.texts)} differences")
+        terminal.say(f"  … and {len(differences.texts) - DIFFERENCES_SHOWN_MAX} more")
+    terminal.say("no difference" if not differences.texts else f"{len(differences.texts)} differences")
     return 1 if differences.texts else 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from demo.prepare import TOPICS
 
 TIMEOUT_SECONDS = 30.0
 BATCH = 1000
+# consume() waits this long for a full batch; shorter than TIMEOUT_SECONDS, which is the patience without any record.
+BATCH_SECONDS = 0.1
 ZONE = ZoneInfo(os.environ.get("BOARD_ZONE", "Asia/Seoul"))
 
 
@@ -89,7 +92,8 @@ def read_log(bootstrap_servers: str) -> LogView:
     """Both topics from offset 0 to their present end; DemoError when they cannot be read."""
     view = LogView()
     # group.id is required by the client; nothing is committed, so no group appears.
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "board-verify", "enable.auto.commit": False})
+    settings = {"bootstrap.servers": bootstrap_servers, "group.id": "board-verify", "enable.auto.commit": False, "log_level": 0}
+    consumer = Consumer(settings)
     try:
         metadata = consumer.list_topics(timeout=TIMEOUT_SECONDS)
         ends: dict[tuple[str, int], int] = {}
@@ -99,12 +103,13 @@ def read_log(bootstrap_servers: str) -> LogView:
                 if end > 0:
                     ends[topic, partition] = end
         consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in ends])
+        progress_at = time.monotonic()
         while ends:
-            messages = consumer.consume(BATCH, timeout=TIMEOUT_SECONDS)
-            if not messages:
-                raise DemoError(f"the log could not be read to its end; still missing: {sorted(ends)}")
-            for message in messages:
+            for message in consumer.consume(BATCH, timeout=BATCH_SECONDS):
                 _apply(view, message, ends)
+                progress_at = time.monotonic()
+            if time.monotonic() - progress_at > TIMEOUT_SECONDS:
+                raise DemoError(f"the log could not be read to its end; still missing: {sorted(ends)}")
     except KafkaException as error:
         raise DemoError(f"the broker at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
     finally:
