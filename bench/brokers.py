@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from peers.apache_kafka import HOST, ApacheKafka, free_ports
+from peers.apache_kafka import HOST, ApacheKafka
+from peers.ports import free_ports
 
 READY_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15.0

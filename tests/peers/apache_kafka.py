@@ -7,13 +7,14 @@ KAFKA_PEER_LIBS names a directory that already holds the jars.
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+
+from peers.ports import free_ports
 
 VERSION = "4.3.1"
 LOG4J_VERSION = "2.25.1"
@@ -114,15 +115,6 @@ def tool(
     # The flags of a short-lived JVM: it is not worth optimising.
     command = java(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", TOOLS[name], *arguments])
     return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [int(sock.getsockname()[1]) for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 class ApacheKafka:

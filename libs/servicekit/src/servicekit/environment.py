@@ -1,6 +1,7 @@
 """Environment variables as typed settings. A bad value ends the process with one line that names it (exit status 2)."""
 
 import os
+import re
 import sys
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -10,11 +11,13 @@ SQLITE_TIMEOUT_SECONDS = 20
 # Opening costs a round trip or, with SQLite, the end of the write-ahead log when the last connection is closed.
 CONNECTION_AGE_SECONDS = 60
 POSTGRES_CONNECT_TIMEOUT_SECONDS = 5
+PORT_MAX = 65_535
+_PASSWORD = re.compile(r"(?<=:)[^:/@]*(?=@)")
 
 
 def refuse(name: str, value: str, allowed: str) -> NoReturn:
-    """Say what is wrong with a variable and end."""
-    print(f"{name}={value!r} is not allowed: {allowed}", file=sys.stderr)  # noqa: T201 - there is no logging yet
+    """Say what is wrong with a variable, without the password of a URL, and end."""
+    print(f"{name}={_PASSWORD.sub('…', value)!r} is not allowed: {allowed}", file=sys.stderr)  # noqa: T201 - there is no logging yet
     sys.exit(2)
 
 
@@ -62,7 +65,7 @@ def bootstrap_servers(name: str, default: str) -> str:
     value = text(name, default)
     for one in value.split(","):
         host, _, port = one.strip().rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not (port.isascii() and port.isdigit()) or not 1 <= int(port[:6]) <= PORT_MAX:
             refuse(name, value, "host:port, several with commas between")
     return value
 

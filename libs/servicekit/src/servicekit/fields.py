@@ -35,16 +35,6 @@ class IdField(serializers.Field[int, Any, str, Any]):
         return str(value)
 
 
-class TextField(serializers.CharField):
-    """A text that a database can hold: NUL is refused by name (PostgreSQL cannot store it)."""
-
-    def to_internal_value(self, data: Any) -> str:
-        found: str = super().to_internal_value(data)
-        if any("\ud800" <= character <= "\udfff" for character in found):
-            raise serializers.ValidationError("half of a surrogate pair is not allowed")
-        return found
-
-
 class IdConverter(IntConverter):
     """`<id:article_id>` in a path."""
 

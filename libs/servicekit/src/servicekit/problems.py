@@ -72,8 +72,8 @@ def _errors(prefix: str, detail: Any) -> Any:
     """Every leaf of DRF's nested errors, with the path to its field."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            field = "body" if name == "non_field_errors" else f"{prefix}.{name}" if prefix else str(name)
-            yield from _errors(field, inner)
+            path = [part for part in (prefix, str(name)) if part and part != "non_field_errors"]
+            yield from _errors(".".join(path), inner)
     elif isinstance(detail, list):
         for inner in detail:
             yield from _errors(prefix, inner)

@@ -49,7 +49,9 @@ def base_settings(service: str, apps: list[str], *, database: bool, worker_compo
 def _rest_framework() -> dict[str, Any]:
     return {
         "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-        "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+        "DEFAULT_PARSER_CLASSES": ["servicekit.parsing.StrictJsonParser"],
+        # Answers have one format; a parameter of this name is none of ours.
+        "URL_FORMAT_OVERRIDE": None,
         "DEFAULT_AUTHENTICATION_CLASSES": [],
         "DEFAULT_PERMISSION_CLASSES": [],
         "UNAUTHENTICATED_USER": None,

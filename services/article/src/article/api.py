@@ -8,7 +8,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from servicekit.fields import IdField, TextField, parse_id
+from servicekit.fields import IdField, parse_id
 from servicekit.pagination import decode_cursor, listed, page, page_size
 from servicekit.problems import BadInput
 
@@ -35,15 +35,15 @@ class ArticleOutput(serializers.Serializer[Article]):
 
 class CreateInput(serializers.Serializer[Any]):
     board_id = IdField()
-    title = TextField(max_length=TITLE_MAX)
-    content = TextField(max_length=CONTENT_MAX, allow_blank=True, trim_whitespace=False)
+    title = serializers.CharField(max_length=TITLE_MAX)
+    content = serializers.CharField(max_length=CONTENT_MAX, allow_blank=True, trim_whitespace=False)
     # Until there are accounts the writer is who the body says.
     writer_id = IdField()
 
 
 class UpdateInput(serializers.Serializer[Any]):
-    title = TextField(max_length=TITLE_MAX, required=False)
-    content = TextField(max_length=CONTENT_MAX, allow_blank=True, trim_whitespace=False, required=False)
+    title = serializers.CharField(max_length=TITLE_MAX, required=False)
+    content = serializers.CharField(max_length=CONTENT_MAX, allow_blank=True, trim_whitespace=False, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs:

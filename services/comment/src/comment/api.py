@@ -9,7 +9,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from servicekit.fields import IdField, TextField, parse_id
+from servicekit.fields import IdField, parse_id
 from servicekit.pagination import decode_cursor, listed, page, page_size
 from servicekit.problems import BadInput
 
@@ -36,7 +36,7 @@ class CommentOutput(serializers.Serializer[Comment]):
 class CreateInput(serializers.Serializer[Any]):
     article_id = IdField()
     parent_id = IdField(required=False, allow_null=True, default=None)
-    content = TextField(max_length=CONTENT_MAX)
+    content = serializers.CharField(max_length=CONTENT_MAX)
     # Until there are accounts the writer is who the body says.
     writer_id = IdField()
 

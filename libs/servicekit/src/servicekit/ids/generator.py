@@ -57,8 +57,7 @@ class Generator:
         """A new id. ClockWentBack, LeaseLost."""
         with self._lock:
             now = self._clock()
-            if now < self._last_ms:
-                raise ClockWentBack(f"the clock went back by {self._last_ms - now} ms; no ids until it has caught up")
+            self._check(now)
             self._hold(now)
             if now == self._last_ms:
                 self._sequence += 1
@@ -70,9 +69,14 @@ class Generator:
             return (now - EPOCH_MS) << (WORKER_BITS + SEQUENCE_BITS) | self._number << SEQUENCE_BITS | self._sequence
 
     def _next_millisecond(self) -> int:
-        while (now := self._clock()) <= self._last_ms:
+        while (now := self._clock()) == self._last_ms:
             time.sleep(0.0002)
+        self._check(now)
         return now
+
+    def _check(self, now: int) -> None:
+        if now < self._last_ms:
+            raise ClockWentBack(f"the clock went back by {self._last_ms - now} ms; no ids until it has caught up")
 
     def _hold(self, now: int) -> None:
         """Have a lease that is not about to end."""

@@ -1,0 +1,36 @@
+"""The correlation id: the caller's when it is harmless, else a new one; the same in the answer and inside."""
+
+import uuid
+
+import pytest
+from django.test import Client
+from servicekit.correlation import HEADER, correlated, current_id, require_id
+
+
+def test_the_callers_id_is_kept_and_given_back() -> None:
+    answer = Client().get("/v1/things", headers={HEADER: "order-17.a_b"})
+    assert answer[HEADER] == "order-17.a_b"
+    assert answer.json() == {"correlation_id": "order-17.a_b"}
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, 'a"b', "한글"])
+def test_anything_else_is_replaced(given: str) -> None:
+    answer = Client().get("/v1/things", HTTP_X_CORRELATION_ID=given)
+    assert str(uuid.UUID(answer[HEADER])) == answer[HEADER]
+    assert answer.json() == {"correlation_id": answer[HEADER]}
+
+
+def test_errors_carry_it_as_well() -> None:
+    assert Client().get("/nowhere", headers={HEADER: "mine"})[HEADER] == "mine"
+
+
+def test_it_ends_with_what_it_belongs_to() -> None:
+    with correlated("outer"):
+        with correlated("inner"):
+            assert (current_id(), require_id()) == ("inner", "inner")
+        assert current_id() == "outer"
+    assert current_id() is None
+
+
+def test_outside_of_any_each_thing_has_its_own() -> None:
+    assert require_id() != require_id()
