@@ -36,6 +36,8 @@ class RealListener:
         self._task = self._loop.create_task(self._serve())
 
     async def _serve(self) -> None:
+        if self._socket.fileno() < 0:
+            return  # Closed before the loop came to it.
         self._server = await self._loop.create_server(self._factory, sock=self._socket, backlog=BACKLOG)
         if self._closed:
             self._server.close()
