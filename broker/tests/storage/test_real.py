@@ -94,7 +94,7 @@ def test_a_failed_fsync_is_reported(
     calls.get(timeout=TIMEOUT_S)()
     (error,) = answers
     assert error is not None
-    assert error.errno == errno.EIO
+    assert (error.errno, error.filename) == (errno.EIO, file.path)
     with pytest.raises(OSError, match="Input/output"):
         file.fsync()
     with pytest.raises(OSError, match="Input/output"):

@@ -1,5 +1,6 @@
 """The simulated twin: what a crash leaves, faults, and that everything follows from the seed."""
 
+import contextlib
 import errno
 import random
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from broker.clock.simulated import SimulatedClock
-from broker.storage.simulated import FSYNC_DELAY_MS, SimulatedStorage
+from broker.storage.simulated import FSYNC_DELAY_MS, NodeDied, SimulatedStorage
 
 SEEDS = range(200)
 
@@ -257,3 +258,87 @@ def test_modification_times_are_the_clocks() -> None:
     clock.run_until(9000)
     file.append([b"x"])
     assert storage.modified_ms("/d/log") - first == 4000
+
+
+def work(storage: SimulatedStorage) -> None:
+    """A little of everything that changes something."""
+    storage.make_directory("/d/sub")
+    file = storage.open("/d/log")
+    file.append([b"first"])
+    file.fsync()
+    file.append([b"second"])
+    file.truncate(7)
+    storage.fsync_soon([file], lambda error: None, ["/d"])
+    storage.write_atomically("/d/checkpoint", b"old")
+    storage.write_atomically("/d/checkpoint", b"new", durable=False)
+    storage.rename("/d/log", "/d/log.deleted")
+    storage.remove("/d/log.deleted")
+    storage.remove_tree("/d/sub")
+    storage.fsync_directory("/d")
+
+
+def test_a_node_may_die_in_any_operation() -> None:
+    """Each operation has happened or not, or a part of its bytes was written; nothing behind it has."""
+    states = set()
+    for seed in range(10):
+        for operations in range(1000):
+            _, storage = disk()
+            storage.die_after(operations, random.Random(seed))
+            try:
+                work(storage)
+            except NodeDied:
+                storage.crash(random.Random(seed), "process")
+                names = storage.list_directory("/d")
+                states.add((*names, storage.read("/d/log") if "log" in names else b""))
+            else:
+                break
+        assert 15 < operations < 30
+    logs = {state[-1] for state in states}
+    assert {b"", b"fir", b"first", b"firstsec", b"firstsecond", b"firstse"} <= logs
+    assert all(b"firstsecond".startswith(data) for data in logs)
+    assert any("checkpoint.tmp" in state for state in states)
+
+
+def test_no_handler_of_errors_survives_its_own_death() -> None:
+    _, storage = disk()
+    storage.die_after(0, random.Random(1))
+
+    def open_and_handle() -> None:
+        with contextlib.suppress(Exception):
+            storage.open("/d/log")
+
+    with pytest.raises(NodeDied):
+        open_and_handle()
+    assert not issubclass(NodeDied, Exception)
+    storage.crash(random.Random(1))
+    storage.open("/d/log")
+
+
+def test_what_survives_any_crash_is_known_before_it() -> None:
+    kept = set()
+    for seed in SEEDS:
+        clock, storage = disk()
+        rng = random.Random(seed)
+        storage.die_after(rng.randrange(20), rng)
+        with contextlib.suppress(NodeDied):
+            work(storage)
+        clock.run_until(rng.randrange(5))
+        surviving = storage.surviving_files()
+        storage.crash(rng, "torn")
+        for path, data in surviving.items():
+            assert storage.read(path).startswith(data)
+            kept.add((path, data))
+    assert {("/d/checkpoint", b"old"), ("/d/log", b"first")} <= kept
+
+
+def test_fsyncs_come_back_in_order_however_long_each_takes() -> None:
+    clock, storage = disk(fsync_delay_ms=50)
+    file = storage.open("/d/log")
+    done: list[str] = []
+    storage.fsync_soon([file], lambda error: done.append("slow"))
+    storage.fsync_delay_ms = 1
+    storage.fsync_soon([file], lambda error: done.append("quick"))
+    clock.run_until(49)
+    assert done == []
+    clock.run_until(60)
+    assert done == ["slow", "quick"]

@@ -122,7 +122,8 @@ class RealLock:
             os.close(self._descriptor)
 
 
-_Job = tuple[list[int], Callable[[OSError | None], None]]
+# Descriptors with the paths they are of, and who is told.
+_Job = tuple[list[tuple[int, str]], Callable[[OSError | None], None]]
 
 
 class RealStorage:
@@ -206,14 +207,14 @@ class RealStorage:
         return RealLock(path)
 
     def fsync_soon(self, files: Sequence[File], done: Callable[[OSError | None], None], directories: Sequence[str] = ()) -> None:
-        descriptors: list[int] = []
+        descriptors: list[tuple[int, str]] = []
         try:
             for file in files:
                 if not isinstance(file, RealFile):
                     raise TypeError(f"{file.path} was not opened by this storage")
-                descriptors.append(file.duplicate())
+                descriptors.append((file.duplicate(), file.path))
             for path in directories:
-                descriptors.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+                descriptors.append((os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path))
         except OSError as error:
             _close_all(descriptors)
             failure = error
@@ -229,11 +230,12 @@ class RealStorage:
         while (job := self._jobs.get()) is not None:
             descriptors, done = job
             failure: OSError | None = None
+            path = ""
             try:
-                for descriptor in descriptors:
+                for descriptor, path in descriptors:  # noqa: B007 - the error names the one that failed
                     os.fsync(descriptor)
             except OSError as error:
-                failure = error
+                failure = OSError(error.errno, error.strerror, path)
             _close_all(descriptors)
             self._report(done, failure)
 
@@ -249,6 +251,6 @@ class RealStorage:
             self._worker = None
 
 
-def _close_all(descriptors: Sequence[int]) -> None:
-    for descriptor in descriptors:
+def _close_all(descriptors: Sequence[tuple[int, str]]) -> None:
+    for descriptor, _ in descriptors:
         os.close(descriptor)

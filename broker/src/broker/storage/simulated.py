@@ -3,8 +3,9 @@
 Every file has its content and the content that was fsynced; every directory its entries, the entries that were fsynced,
 and the operations since. `crash(rng, "process")` keeps what was written; `crash(rng, "torn")` keeps what was fsynced and,
 of the rest, a prefix of the bytes (sometimes followed by zeros or garbage) and a prefix of each directory's operations.
-Handles and callbacks of before a crash are dead after it. Everything is decided by the arguments: no clock, no randomness
-of its own.
+Handles and callbacks of before a crash are dead after it. `die_after` makes the node die in the midst of an operation: a
+write has happened in part, a replaced file stands under its temporary name, an fsync has not come back.
+Everything is decided by the arguments: no clock, no randomness of its own.
 
 Not done: reordering of writes within one file, damage to bytes that were fsynced (tests flip bits themselves).
 """
@@ -16,6 +17,15 @@ from typing import Literal, Protocol
 from broker.storage.port import Buffer, File
 
 CrashMode = Literal["process", "torn"]
+
+
+class NodeDied(BaseException):
+    """The node died within an operation; whoever runs the simulation catches it and crashes the rest of the node.
+
+    No `Exception`, for no handler of errors may survive its own death.
+    """
+
+
 FSYNC_DELAY_MS = 2
 # A torn tail of a file: how often nothing, zeros or garbage follows the bytes that made it.
 _TAILS = ("none", "none", "zeros", "garbage")
@@ -49,6 +59,10 @@ class _Inode:
         self.durable = bytearray()
         self.common = 0
         self.modified_ms = 0
+
+    def survives(self) -> bytes:
+        """What any crash leaves: a cut that was not fsynced may come undone, so only what both have in common is sure."""
+        return bytes(self.durable[: self.common])
 
     def sync(self, size: int | None = None) -> None:
         """Make the first `size` bytes durable (all when None)."""
@@ -96,6 +110,11 @@ class _Directory:
     def sync(self) -> None:
         self.durable = dict(self.entries)
         self.operations.clear()
+
+    def survives(self) -> dict[str, "_Node"]:
+        """The entries that any crash leaves as they are."""
+        changed = {name for changes in self.operations for name, _ in changes}
+        return {name: node for name, node in self.durable.items() if name not in changed}
 
     def tear(self, rng: RandomSource) -> None:
         survived = rng.randrange(len(self.operations) + 1) if self.operations else 0
@@ -145,11 +164,13 @@ class SimulatedFile:
 
     def truncate(self, size: int) -> None:
         self._check()
+        self._storage.operate()
         self._storage.used_bytes -= max(0, len(self.inode.content) - size)
         self.inode.cut(size)
 
     def fsync(self) -> None:
         self._check()
+        self._storage.operate()
         self._storage.check_fsync(self.path)
         self.inode.sync()
 
@@ -181,13 +202,17 @@ class SimulatedStorage:
 
     def __init__(self, clock: Clock, *, capacity_bytes: int | None = None, fsync_delay_ms: int = FSYNC_DELAY_MS) -> None:
         self._clock = clock
-        self._fsync_delay_ms = fsync_delay_ms
+        self.fsync_delay_ms = fsync_delay_ms
+        self._fsyncs_end_ms = 0
         self._root = _Directory()
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
         self.fail_fsync = False
         self.fail_writes = False
         self.life = 0
+        # How many operations the node still lives through, and what decides how much of the last one happens.
+        self._operations_left: int | None = None
+        self._death: RandomSource | None = None
         self.locks: dict[str, SimulatedLock] = {}
 
     # Files
@@ -196,6 +221,7 @@ class SimulatedStorage:
         directory, name = self._parent(path)
         node = directory.entries.get(name)
         if node is None:
+            self.operate()
             node = _Inode()
             node.modified_ms = self._clock.wall_ms()
             directory.change((name, node))
@@ -213,19 +239,27 @@ class SimulatedStorage:
         try:
             self.write(inode, data, path)
             if durable:
+                self.operate()
                 self.check_fsync(path)
                 inode.sync()
         except OSError:
+            self.used_bytes -= len(inode.content)
             directory.change((name + ".tmp", None))
             raise
+        self.operate()
         replaced = directory.entries.get(name)
         self.used_bytes -= len(replaced.content) if isinstance(replaced, _Inode) else 0
         directory.change((name + ".tmp", None), (name, inode))
         if durable:
+            self.operate()
             directory.sync()
 
     def write(self, inode: _Inode, data: bytes, path: str) -> None:
         """Append to a file, within the capacity of the disk."""
+        if self._is_last_operation():
+            assert self._death is not None
+            inode.content += data[: self._death.randrange(len(data) + 1)]
+        self.operate()
         if self.fail_writes:
             raise OSError(errno.EIO, "simulated write error", path)
         if self.capacity_bytes is not None and self.used_bytes + len(data) > self.capacity_bytes:
@@ -256,6 +290,7 @@ class SimulatedStorage:
         for name in _split(path):
             child = node.entries.get(name)
             if child is None:
+                self.operate()
                 child = _Directory()
                 node.change((name, child))
             if not isinstance(child, _Directory):
@@ -270,22 +305,26 @@ class SimulatedStorage:
             raise FileNotFoundError(errno.ENOENT, "no such file", source)
         if directory is not target_directory:
             raise OSError(errno.EXDEV, "the simulated disk renames within one directory", source)
+        self.operate()
         self.used_bytes -= _bytes(directory.entries.get(target_name))
         directory.change((name, None), (target_name, node))
 
     def remove(self, path: str) -> None:
         directory, name = self._parent(path)
+        self.operate()
         self.used_bytes -= len(self._file(path).content)
         directory.change((name, None))
 
     def remove_tree(self, path: str) -> None:
         node = self._find(path)
         if node is not None:
+            self.operate()
             self.used_bytes -= _bytes(node)
             directory, name = self._parent(path)
             directory.change((name, None))
 
     def fsync_directory(self, path: str) -> None:
+        self.operate()
         self.check_fsync(path)
         self._directory(path).sync()
 
@@ -304,7 +343,8 @@ class SimulatedStorage:
     # Durability
 
     def fsync_soon(self, files: Sequence[File], done: Callable[[OSError | None], None], directories: Sequence[str] = ()) -> None:
-        """Covers what was written before the call, and takes `fsync_delay_ms` of virtual time."""
+        """Covers what was written before the call, and takes `fsync_delay_ms` of virtual time; one after the other."""
+        self.operate()
         life = self.life
         synced = [(file, file.size) for file in files if isinstance(file, SimulatedFile)]
         if len(synced) != len(files):
@@ -323,15 +363,47 @@ class SimulatedStorage:
                 directory.sync()
             done(None)
 
-        self._clock.call_at(self._clock.monotonic_ms() + self._fsync_delay_ms, finish)
+        self._fsyncs_end_ms = max(self._fsyncs_end_ms, self._clock.monotonic_ms() + self.fsync_delay_ms)
+        self._clock.call_at(self._fsyncs_end_ms, finish)
 
     def check_fsync(self, path: str) -> None:
         if self.fail_fsync:
             raise OSError(errno.EIO, "simulated fsync error", path)
 
+    # Endings.
+
+    def die_after(self, operations: int, rng: RandomSource) -> None:
+        """Let the node live through so many more operations that change something, and die in the next one (`NodeDied`)."""
+        self._operations_left, self._death = operations, rng
+
+    def _is_last_operation(self) -> bool:
+        return self._operations_left == 0
+
+    def operate(self) -> None:
+        """An operation that changes something begins."""
+        if self._operations_left is None:
+            return
+        if self._is_last_operation():
+            self._operations_left = None
+            raise NodeDied
+        self._operations_left -= 1
+
+    def surviving_files(self) -> dict[str, bytes]:
+        """What any crash leaves, by path: files whose names are durable, and of their bytes those that are."""
+        found: dict[str, bytes] = {}
+        waiting: list[tuple[str, _Node]] = [("", self._root)]
+        while waiting:
+            path, node = waiting.pop()
+            if isinstance(node, _Inode):
+                found[path] = node.survives()
+            else:
+                waiting += [(f"{path}/{name}", child) for name, child in node.survives().items()]
+        return dict(sorted(found.items()))
+
     def crash(self, rng: RandomSource, mode: CrashMode = "process") -> None:
         """The node dies: locks are released, open files and pending callbacks are dead. `torn`: the power went, too."""
         self.life += 1
+        self._operations_left = None
         self.locks.clear()
         if mode == "torn":
             self._root.tear(rng)
