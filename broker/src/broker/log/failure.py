@@ -11,8 +11,8 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class LogDirFailure(OSError):
-    """What failed, and on which file."""
+    """What failed, and on which file: the one the error names, `path` (the log) when it names none."""
 
     def __init__(self, path: str, cause: OSError) -> None:
-        super().__init__(cause.errno, f"{cause.strerror or cause} on {path}: this log directory has failed")
-        self.path = path
+        self.path = str(cause.filename or path)
+        super().__init__(cause.errno, f"{cause.strerror or cause} on {self.path}: this log directory has failed")
