@@ -23,7 +23,8 @@ LONG_FUNCTIONS: frozenset[str] = frozenset()
 OUTSIDE_WORLD = frozenset(
     {"time", "random", "secrets", "socket", "threading", "concurrent", "asyncio", "select", "selectors", "subprocess", "uvloop"}
 )
-SEAM = ("clock/real.py", "clock/randomness.py", "storage/real.py", "network/real.py", "cli/", "testing/")
+# `node/runtime.py` gives a node the real twins and the loop they are on.
+SEAM = ("clock/real.py", "clock/randomness.py", "storage/real.py", "network/real.py", "node/runtime.py", "cli/", "testing/")
 # `asyncio` for its protocol and transport base classes alone, which bring no loop and no time with them.
 PROTOCOL_CLASSES_ONLY = frozenset({"BufferedProtocol", "Protocol", "BaseProtocol", "Transport", "BaseTransport"})
 
