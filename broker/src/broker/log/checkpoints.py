@@ -6,6 +6,7 @@ it is found anew, without leader epochs all batch headers are read. Source: ``Ch
 
 from collections.abc import Callable
 
+from broker.log.failure import DISK_FULL
 from broker.storage.port import Storage
 
 VERSION = "0"
@@ -45,7 +46,8 @@ def read_offsets(storage: Storage, path: str) -> Offsets:
 class CheckpointWriter:
     """Replaces checkpoint files off the hot path: the worker fsyncs the new file, then it is renamed.
 
-    A later write to the same path overtakes an earlier one that is still under way.
+    A later write to the same path overtakes an earlier one that is still under way. While the disk is full the file stays
+    as it was; the next write tries again.
     """
 
     def __init__(self, storage: Storage, on_failure: Callable[[str, OSError], None]) -> None:
@@ -62,12 +64,16 @@ class CheckpointWriter:
         """Durable some time later."""
         generation = self._generations[path] = self._generations.get(path, 0) + 1
         temporary = f"{path}.{generation % 2}.tmp"
+        file = None
         try:
             file = self._storage.open(temporary)
             file.truncate(0)
             file.append([data])
         except OSError as error:
-            self._on_failure(path, error)
+            if file is not None:
+                file.close()
+            if error.errno not in DISK_FULL:
+                self._on_failure(path, error)
             return
 
         def synced(error: OSError | None) -> None:
