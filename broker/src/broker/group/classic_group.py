@@ -118,9 +118,11 @@ class ClassicGroup:
     def supports_protocols(self, protocol_type: str, names: Iterable[str]) -> bool:
         """Whether a member with these could join: it must have one that all others have as well."""
         offered = list(names)
-        if not self.members:
+        if self.state is GroupState.EMPTY:
             return bool(protocol_type) and bool(offered)
-        return protocol_type == self.protocol_type and any(name in self._common_protocols() for name in offered)
+        if protocol_type != self.protocol_type:
+            return False
+        return any(name in self._common_protocols() for name in offered) if self.members else bool(offered)
 
     def _common_protocols(self) -> list[str]:
         """What every member offers, in the order of the first member."""

@@ -12,7 +12,7 @@ from broker.clock.port import Clock, Timer
 from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
 from broker.group.classic_group import ClassicGroup, GroupState, Member, Reply
-from broker.group.membership import LEAVE_MEMBERS_SINCE, Client, Membership
+from broker.group.membership import Client, Membership
 from broker.group.offsets import Offsets, commit_error
 from broker.group.ports import OffsetsLog
 from broker.group.rebalance import join_error
@@ -53,7 +53,9 @@ def partition_of(group_id: str, count: int) -> int:
     hashed = 0
     for unit in _utf16(group_id):
         hashed = (hashed * 31 + unit) & 0xFFFFFFFF
-    return (hashed & 0x7FFFFFFF) % count
+    signed = hashed - 2**32 if hashed >= 2**31 else hashed
+    # The one number without an absolute value counts as 0 (``Utils.abs``).
+    return 0 if signed == -(2**31) else abs(signed) % count
 
 
 def _utf16(text: str) -> Iterable[int]:
@@ -85,9 +87,10 @@ class GroupManager:
         membership = Membership(shard, self._clock, self._randomness, self._config)
         coordinator = Coordinator(shard, membership, Offsets(shard, membership, self._clock, self._config))
         self._coordinators[partition] = coordinator
-        for group in shard.groups.values():
+        for group in list(shard.groups.values()):
             for member in group.members.values():
                 membership.heard(group, member)
+            membership.shrink(group)
 
     def on_resigned(self, partition: int) -> None:
         """Another node leads the partition now, or this one stops: whoever waits is told to look for the coordinator anew."""
@@ -170,10 +173,7 @@ class GroupManager:
         except KafkaError as error:
             reply(LeaveGroupResponse(error_code=error.code))
             return
-        if version >= LEAVE_MEMBERS_SINCE or request.member_id:
-            coordinator.membership.leave(request, version, reply)
-        else:
-            reply(LeaveGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+        coordinator.membership.leave(request, version, reply)
 
     # Offsets.
 
@@ -218,7 +218,7 @@ class GroupManager:
 
     def _describe(self, group_id: str, version: int) -> DescribedGroup:
         try:
-            group = self._find(group_id).shard.group(group_id)
+            group = self._find(group_id, empty_allowed=True).shard.group(group_id)
         except KafkaError as error:
             return DescribedGroup(group_id=group_id, error_code=error.code)
         if group is None:
@@ -252,7 +252,7 @@ class GroupManager:
 
     def _delete(self, group_id: str, decided: Callable[[str, ErrorCode], None]) -> None:
         try:
-            coordinator = self._find(group_id)
+            coordinator = self._find(group_id, empty_allowed=True)
             group = coordinator.shard.group(group_id)
             if group is None:
                 raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND)

@@ -37,6 +37,8 @@ class Replaced(NamedTuple):
     member_id: str
     leader_id: str
     protocols: Protocols
+    rebalance_timeout_ms: int
+    session_timeout_ms: int
 
 
 class Membership:
@@ -61,23 +63,19 @@ class Membership:
         if group is None:
             reply(join_error(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id))
             return
+        if not self._has_room(group, request.member_id):
+            self._refuse_for_size(group, request.member_id)
+            reply(join_error(ErrorCode.GROUP_MAX_SIZE_REACHED))
+            return
         try:
-            self._check_join(group, request)
+            if not group.supports_protocols(request.protocol_type, [protocol.name for protocol in request.protocols]):
+                raise KafkaError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
             if request.member_id == "":
                 self._join_new(group, request, version, client, reply)
             else:
                 self._join_known(group, request, client, reply)
         except KafkaError as error:
             reply(join_error(error.code, request.member_id))
-
-    def _check_join(self, group: ClassicGroup, request: JoinGroupRequest) -> None:
-        if not group.supports_protocols(request.protocol_type, [protocol.name for protocol in request.protocols]):
-            raise KafkaError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-        if not self._has_room(group, request.member_id):
-            known = group.members.get(request.member_id)
-            if known is not None:
-                self.rebalance.remove(group, known, "the group is larger than group.max.size")
-            raise KafkaError(ErrorCode.GROUP_MAX_SIZE_REACHED)
 
     def _has_room(self, group: ClassicGroup, member_id: str) -> bool:
         if group.state in (GroupState.EMPTY, GroupState.DEAD):
@@ -88,6 +86,19 @@ class Membership:
             waiting = sum(member.join_reply is not None for member in group.members.values())
             return (known is not None and known.join_reply is not None) or waiting < self._max_size
         return member_id in group.members or len(group.members) < self._max_size
+
+    def _refuse_for_size(self, group: ClassicGroup, member_id: str) -> None:
+        """A member of a group that has become too large, or an id that was given out, has no place any more."""
+        known = group.members.get(member_id)
+        if known is not None:
+            self.rebalance.remove(group, known, "the group is larger than group.max.size")
+        else:
+            self._expire_pending(group, member_id)
+
+    def shrink(self, group: ClassicGroup) -> None:
+        """group.max.size may have become smaller since a group was written: the last to come again have to go."""
+        if len(group.members) > self._max_size:
+            self.rebalance.prepare_or_complete(group, f"it has more members than group.max.size={self._max_size}")
 
     def _join_new(self, group: ClassicGroup, request: JoinGroupRequest, version: int, client: Client, reply: Reply) -> None:
         instance_id = request.group_instance_id
@@ -109,8 +120,10 @@ class Membership:
         self._add(group, member_id, request, client, reply)
 
     def _expire_pending(self, group: ClassicGroup, member_id: str) -> None:
-        if group.pending_members.pop(member_id, None) is not None:
-            self.rebalance.complete_join_if_all_joined(group)
+        pending = group.pending_members.pop(member_id, None)
+        if pending is not None:
+            pending.cancel()
+            self.rebalance.complete_join_without(group)
 
     def _add(self, group: ClassicGroup, member_id: str, request: JoinGroupRequest, client: Client, reply: Reply) -> None:
         pending = group.pending_members.pop(member_id, None)
@@ -129,7 +142,7 @@ class Membership:
             is_new=True,
             join_reply=reply,
         )
-        if group.state is GroupState.PREPARING_REBALANCE and group.generation == 0:
+        if group.state is GroupState.PREPARING_REBALANCE and group.previous_state is GroupState.EMPTY:
             group.new_member_added = True
         group.add(member)
         self._timers.restart_session(group, member)
@@ -173,11 +186,14 @@ class Membership:
 
     def _replace_static(self, group: ClassicGroup, member: Member, new_id: str, request: JoinGroupRequest) -> Replaced:
         """The process behind an instance id was started again: the old one is fenced, the new one takes its place."""
-        replaced = Replaced(member.member_id, group.leader_id or "", member.protocols)
+        replaced = Replaced(
+            member.member_id, group.leader_id or "", member.protocols, member.rebalance_timeout_ms, member.session_timeout_ms
+        )
         group.replace_static(member, new_id)
         self.rebalance.answer_join(group, member, join_error(ErrorCode.FENCED_INSTANCE_ID, replaced.member_id))
         self.rebalance.answer_sync(group, member, ErrorCode.FENCED_INSTANCE_ID)
         group.pending_sync.pop(replaced.member_id, None)
+        member.is_new = False
         member.protocols = _protocols(request)
         member.rebalance_timeout_ms = _rebalance_timeout(request)
         member.session_timeout_ms = request.session_timeout_ms
@@ -195,7 +211,9 @@ class Membership:
             if code is not ErrorCode.NONE:
                 group.replace_static(member, was.member_id)
                 member.protocols = was.protocols
-                reply(join_error(ErrorCode.UNKNOWN_MEMBER_ID, was.member_id))
+                member.rebalance_timeout_ms, member.session_timeout_ms = was.rebalance_timeout_ms, was.session_timeout_ms
+                self._timers.restart_session(group, member)
+                reply(join_error(code))
                 return
             reply(_unchanged(group, member, was.leader_id, version))
 

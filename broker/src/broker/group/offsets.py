@@ -46,7 +46,7 @@ class Offsets:
         self._shard = shard
         self._membership = membership
         self._clock = clock
-        self._metadata_bytes_max: int = config.value("offset.metadata.max.bytes")
+        self._metadata_length_max: int = config.value("offset.metadata.max.bytes")
         self._retention_ms: int = config.value("offsets.retention.minutes") * MINUTE_MS
 
     # Committing.
@@ -69,7 +69,7 @@ class Offsets:
                 answer = OffsetCommitResponsePartition(partition_index=item.partition_index)
                 answers.partitions.append(answer)
                 note = item.committed_metadata or ""
-                if len(note.encode()) > self._metadata_bytes_max:
+                if _java_length(note) > self._metadata_length_max:
                     answer.error_code = ErrorCode.OFFSET_METADATA_TOO_LARGE
                     continue
                 value = OffsetCommitValue(
@@ -143,7 +143,7 @@ class Offsets:
         response = OffsetDeleteResponse()
         records: list[KeyValue] = []
         for topic in request.topics:
-            subscribed = group.members and group.is_subscribed_to(topic.name)
+            subscribed = group.is_subscribed_to(topic.name)
             code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if subscribed else ErrorCode.NONE
             indexes = [item.partition_index for item in topic.partitions]
             response.topics.append(
@@ -174,7 +174,7 @@ class Offsets:
             for name, index in sorted(known)
             if name == topic
         ]
-        self._shard.write(records, lambda code: None)
+        self._shard.write_in_parts(records)
 
     # Expiry.
 
@@ -187,9 +187,9 @@ class Offsets:
             expired = [key for key in sorted(known) if self._is_expired(group, key[0], known[key], now)]
             records += [offset_record(group_id, topic, index, None) for topic, index in expired]
             idle = group.state is GroupState.EMPTY and not group.pending_members
-            if idle and len(expired) == len(known) and (known or group.generation > 0):
+            if idle and len(expired) == len(known):
                 records.append(group_record(group_id, None))
-        self._shard.write(records, lambda code: None)
+        self._shard.write_in_parts(records)
 
     def _is_expired(self, group: ClassicGroup, topic: str, value: OffsetCommitValue, now_ms: int) -> bool:
         since = self._counts_from(group, topic, value)
@@ -209,6 +209,11 @@ class Offsets:
         if group.state is GroupState.STABLE and group.subscribed_topics is not None and not group.is_subscribed_to(topic):
             return value.commit_timestamp
         return None
+
+
+def _java_length(text: str) -> int:
+    """As Java counts: units of UTF-16. The limit is named in bytes, but Kafka compares it with this."""
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def _fetched(

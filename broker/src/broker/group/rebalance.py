@@ -86,8 +86,13 @@ class Rebalance:
         self.timers.set_join(group, delay_ms, over)
 
     def complete_join_if_all_joined(self, group: ClassicGroup) -> None:
-        first = group.previous_state is GroupState.EMPTY
-        if group.state is GroupState.PREPARING_REBALANCE and group.all_have_joined and not first:
+        """Not the first rebalance: it waits for more to come."""
+        if group.previous_state is not GroupState.EMPTY:
+            self.complete_join_without(group)
+
+    def complete_join_without(self, group: ClassicGroup) -> None:
+        """Somebody was taken out: perhaps all others are there."""
+        if group.state is GroupState.PREPARING_REBALANCE and group.all_have_joined:
             self._complete_join(group)
 
     def _complete_join(self, group: ClassicGroup) -> None:
@@ -197,7 +202,7 @@ class Rebalance:
         if group.state in (GroupState.STABLE, GroupState.COMPLETING_REBALANCE):
             self.prepare_or_complete(group, f"member {member.member_id} is gone: {why}")
         else:
-            self.complete_join_if_all_joined(group)
+            self.complete_join_without(group)
 
     def drop(self, group: ClassicGroup, member: Member) -> None:
         """Take a member out, answering what it still waits for."""

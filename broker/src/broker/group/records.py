@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from broker.group.ports import KeyValue
 from broker.protocol import codec
+from broker.protocol.codec import MalformedMessage
 from broker.protocol.message import Record
 from broker.protocol.messages.group_records import GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue
 
@@ -73,4 +74,10 @@ def _version(data: bytes) -> int:
 
 
 def _value(cls: type[T], value: bytes | None) -> T | None:
-    return None if value is None else codec.decode(cls, _version(value), value, VERSION_BYTES)
+    if value is None:
+        return None
+    version = _version(value)
+    first, last = cls.VERSIONS
+    if not first <= version <= last:
+        raise MalformedMessage(f"{cls.__name__} has no version {version}, only {first} to {last}")
+    return codec.decode(cls, version, value, VERSION_BYTES)

@@ -4,16 +4,21 @@ Invariant: hard state (offsets, generations) is changed by `replay` alone, at th
 append fails, the group is loaded anew from the log. Source: ``GroupCoordinatorShard``.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from broker.group.classic_group import ClassicGroup, GroupState
 from broker.group.ports import KeyValue, OffsetsLog
 from broker.group.records import GroupRecord, OffsetRecord, decode
+from broker.protocol.codec import MalformedMessage
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.group_records import OffsetCommitValue
 
+log = logging.getLogger("broker.group")
 TopicPartition = tuple[str, int]
+# What is cleared up goes into batches of about this size, half of what max.message.bytes allows by default.
+PART_BYTES = 512 * 1024
 
 # What a client is told when `__consumer_offsets` refuses an append. Source: ``CoordinatorOperationExceptionHelper``.
 APPEND_ERRORS = {
@@ -41,8 +46,12 @@ class Shard:
     def load(self) -> None:
         """Read the whole partition."""
         for record in self.log.read_all(self.partition):
-            if record.key is not None:
+            if record.key is None:
+                continue
+            try:
                 self._replay(record.key, record.value)
+            except MalformedMessage as error:
+                log.warning("record %d of __consumer_offsets-%d is passed over: %s", record.offset, self.partition, error)
         for group_id in self.offsets:
             # Offsets without a group: a consumer that assigns partitions to itself.
             self.groups.setdefault(group_id, ClassicGroup(group_id))
@@ -85,6 +94,15 @@ class Shard:
         else:
             done(ErrorCode.NONE)
 
+    def write_in_parts(self, records: Sequence[KeyValue]) -> None:
+        """Append records that need not hold together, in batches of a bounded size. After an error the rest stays undone."""
+        for part in _parts(records):
+            codes: list[ErrorCode] = []
+            self.write(part, codes.append)
+            if any(code is not ErrorCode.NONE for code in codes):
+                log.warning("__consumer_offsets-%d cannot be cleared up now: %s", self.partition, codes[0].name)
+                return
+
     def _forget(self, group_id: str) -> None:
         group = self.groups.pop(group_id, None)
         if group is not None:
@@ -96,3 +114,16 @@ class Shard:
         if group is None and create:
             group = self.groups[group_id] = ClassicGroup(group_id)
         return group
+
+
+def _parts(records: Sequence[KeyValue]) -> Iterator[list[KeyValue]]:
+    part: list[KeyValue] = []
+    size = 0
+    for key, value in records:
+        part.append((key, value))
+        size += len(key) + len(value or b"")
+        if size >= PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

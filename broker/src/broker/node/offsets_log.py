@@ -67,7 +67,11 @@ class NodeOffsetsLog:
         now = self._clock.wall_ms()
         batch = build_batch([Record(0, now, key, value) for key, value in records])
         try:
-            self._replicas.append_own(self._replicas.find(CONSUMER_OFFSETS, partition), batch)
+            found = self._replicas.find(CONSUMER_OFFSETS, partition)
+            largest = self._replicas.topic_configs[CONSUMER_OFFSETS].max_message_bytes
+            if len(batch) > largest:
+                raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"{len(batch)} bytes are more than max.message.bytes={largest}")
+            self._replicas.append_own(found, batch)
         except KafkaError as error:
             done(error.code)
             return
