@@ -3,12 +3,17 @@
 Seen through the Kafka protocol only, as any tool would.
 """
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription, OffsetSpec
 
+from demo.layout import DemoError
+
 TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,19 @@ class GroupRow:
         return None if self.committed is None or self.log_end is None else self.log_end - self.committed
 
 
+class BrokerSilent(DemoError):
+    """The broker does not answer, or refuses."""
+
+
 def group_rows(bootstrap_servers: str) -> list[GroupRow]:
     """All groups' partitions, sorted; those that are assigned but have no committed offset yet are shown as well."""
+    try:
+        return _group_rows(bootstrap_servers)
+    except KafkaException as error:
+        raise BrokerSilent(f"the broker at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+
+
+def _group_rows(bootstrap_servers: str) -> list[GroupRow]:
     # Silent about its connections: what went wrong in the end is in the exception.
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     listed = admin.list_consumer_groups(request_timeout=TIMEOUT_SECONDS).result()
@@ -70,3 +86,32 @@ def _log_ends(admin: AdminClient, partitions: list[tuple[str, int]]) -> dict[tup
     wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in partitions}
     futures = admin.list_offsets(wanted, request_timeout=TIMEOUT_SECONDS)
     return {(key.topic, key.partition): future.result().offset for key, future in futures.items()}
+
+
+def wait_for_groups(bootstrap_servers: str, group_ids: Sequence[str], timeout_seconds: float) -> list[str]:
+    """Until all these groups are at lag 0 everywhere; what is still missing after `timeout_seconds`, in words.
+
+    A broker that is just starting again is waited for as well; BrokerSilent when it does not come back.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            behind = what_is_behind(group_rows(bootstrap_servers), group_ids)
+        except BrokerSilent:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if not behind or time.monotonic() > deadline:
+                return behind
+        time.sleep(POLL_SECONDS)
+
+
+def what_is_behind(rows: Sequence[GroupRow], group_ids: Sequence[str]) -> list[str]:
+    """In words: groups without a partition, and partitions with records that a group has not taken."""
+    missing = [group_id for group_id in group_ids if not any(row.group == group_id for row in rows)]
+    # A partition without a record has no committed offset, and needs none.
+    behind = [row for row in rows if row.group in group_ids and (row.log_end if row.lag is None else row.lag)]
+    return [f"group {group_id} has no partition" for group_id in missing] + [
+        f"group {row.group} is behind on {row.topic}-{row.partition}: committed {row.committed}, log end {row.log_end}"
+        for row in behind
+    ]

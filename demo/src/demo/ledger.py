@@ -4,7 +4,9 @@ A line is on its way to the disk before the next write of that article is sent (
 article's lines is the order of its writes. Read again by `verify`.
 """
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -28,18 +30,32 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", buffering=1)
+        self.path = path
+        self._file = path.open("ab", buffering=0)
         self._lock = threading.Lock()
+        self._error: OSError | None = None
         self.count = 0
 
     def add(self, entry: Entry) -> None:
-        line = json.dumps(asdict(entry), separators=(",", ":")) + "\n"
+        """OSError when it cannot be written; it then takes nothing more, so that no later line hides the gap."""
+        line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
         with self._lock:
-            self._file.write(line)
+            if self._error is not None:
+                raise self._error
+            try:
+                written = self._file.write(line)
+                if written != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            except OSError as error:
+                self._error = error
+                raise
             self.count += 1
 
     def close(self) -> None:
+        """The first error of `add` once more, if there was one."""
         self._file.close()
+        if self._error is not None:
+            raise self._error
 
 
 def read_ledgers(directory: Path) -> Iterator[Entry]:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from demo.child import die_with_parent
+from demo.child import LOG_TAIL_LINES, die_with_parent
 from demo.layout import DemoError, Layout
 
 TOPICS = ("article-topic", "comment-topic")
@@ -19,6 +19,8 @@ MIGRATE_TIMEOUT_SECONDS = 120
 REQUEST_TIMEOUT_SECONDS = 10
 CREATE_TIMEOUT_SECONDS = 15
 POLL_SECONDS = 0.05
+
+CLUSTER_FILE = "cluster-id"
 
 # Raises when the board is asked to stop.
 Check = Callable[[], None]
@@ -52,6 +54,27 @@ def create_topics(bootstrap_servers: str, check: Check) -> None:
             time.sleep(POLL_SECONDS)
         else:
             return
+
+
+def check_cluster(layout: Layout) -> None:
+    """The data directory belongs to the cluster that it was first used with: offsets and projections are kept in it.
+
+    DemoError names both when another broker answers. To be called once the broker answers.
+    """
+    admin = AdminClient({"bootstrap.servers": layout.bootstrap_servers, "log_level": 0})
+    try:
+        cluster_id = str(admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS).result().cluster_id)
+    except KafkaException as error:
+        raise DemoError(f"the broker at {layout.bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    path = layout.data / CLUSTER_FILE
+    if not path.exists():
+        path.write_text(cluster_id + "\n")
+    known = path.read_text().strip()
+    if known != cluster_id:
+        raise DemoError(
+            f"the data in {layout.data} belongs to the cluster {known}, the broker at {layout.bootstrap_servers} is of the "
+            f"cluster {cluster_id}; use another data directory with --data DIR"
+        )
 
 
 def _wait_created(future: "Future[None]", check: Check) -> None:
@@ -92,5 +115,5 @@ def migrate(layout: Layout, service: str, check: Check) -> None:
                 process.wait()
         if process.returncode != 0:
             output.seek(0)
-            words = output.read().decode(errors="replace").strip()[-2000:]
-            raise DemoError(f"migrating {service} failed:\n{words}")
+            words = output.read().decode(errors="replace").strip().splitlines()
+            raise DemoError("\n    ".join([f"migrating {service} failed:", *words[-LOG_TAIL_LINES:]]))

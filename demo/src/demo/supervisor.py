@@ -44,6 +44,7 @@ class Supervisor:
         self.children: list[Child] = []
         self.state = State(pid=os.getpid(), port_base=layout.port_base, external_broker=layout.external_broker)
         self._stop_requested = False
+        self._state_is_written = True
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start everything, watch until SIGTERM or Ctrl-C, stop everything. Raises DemoError when it cannot start."""
@@ -64,9 +65,9 @@ class Supervisor:
             raise DemoError(_explain(error)) from error
         finally:
             self._stop_all()
-            with contextlib.suppress(OSError):
-                self.layout.state_file.unlink()
-                self.layout.state_file.with_suffix(".tmp").unlink()
+            for path in (self.layout.state_file, self.layout.state_file.with_suffix(".tmp")):
+                with contextlib.suppress(OSError):
+                    path.unlink()
             held.release()
 
     def _request_stop(self, number: int, frame: object) -> None:
@@ -91,6 +92,7 @@ class Supervisor:
             if stage == 0:
                 self.say(f"creating topics on {self.layout.bootstrap_servers}")
                 prepare.create_topics(self.layout.bootstrap_servers, self.raise_if_stopped)
+                prepare.check_cluster(self.layout)
 
     def _wait_ready(self) -> None:
         """Until all that were started are ready; DemoError with the end of a log when one is not."""
@@ -107,6 +109,8 @@ class Supervisor:
     def _tick(self) -> None:
         self.raise_if_stopped()
         self._reap(starting=False)
+        if not self._state_is_written:
+            self._save()
         for child in self._note_ready():
             self.say(f"{child.spec.name} is ready again")
         time.sleep(POLL_SECONDS * 2)
@@ -181,8 +185,11 @@ class Supervisor:
     def _save(self) -> None:
         try:
             self.state.save(self.layout.state_file)
+            self._state_is_written = True
         except OSError as error:
-            self.say(f"cannot write {self.layout.state_file}: {error.strerror}")
+            if self._state_is_written:  # said once, not at every change
+                self.say(f"cannot write {self.layout.state_file}, ./board status is out of date: {error.strerror}")
+            self._state_is_written = False
 
 
 def take_lock(layout: Layout) -> lock.Lock:

@@ -7,6 +7,7 @@ import contextlib
 import os
 
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
 WIDTH_MIN = 160
@@ -29,6 +30,10 @@ class Terminal(Console):
         """A table."""
         with contextlib.suppress(OSError):
             self.print(table)
+
+    def progress(self, *columns: ProgressColumn) -> Progress:
+        """A bar that vanishes when all is done; nothing at all where nobody watches."""
+        return Progress(*columns, console=self, transient=True, disable=not self.is_terminal)
 
     def on_broken_pipe(self) -> None:
         """Write to nowhere from now on."""

@@ -2,20 +2,14 @@
 
 import argparse
 
-from confluent_kafka import KafkaException
-
 from demo.groups import group_rows
-from demo.layout import DemoError
 from demo.state import require_running
 from demo.terminal import Terminal, plain_table
 
 
 def run(arguments: argparse.Namespace) -> int:
     layout, _ = require_running(arguments.data)
-    try:
-        rows = group_rows(layout.bootstrap_servers)
-    except KafkaException as error:
-        raise DemoError(f"the broker at {layout.bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    rows = group_rows(layout.bootstrap_servers)
     columns = ("GROUP", "TOPIC", "PARTITION", "COMMITTED-OFFSET", "LOG-END-OFFSET", "LAG", "MEMBER", "HOST")
     table = plain_table(*columns)
     for row in rows:
@@ -25,5 +19,5 @@ def run(arguments: argparse.Namespace) -> int:
     if rows:
         terminal.show(table)
     else:
-        terminal.say("no groups yet")
+        terminal.say("no group has a partition yet; a new one waits group.initial.rebalance.delay.ms for more members")
     return 0

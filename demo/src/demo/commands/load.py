@@ -2,7 +2,8 @@
 
 Each thread owns the articles it wrote, so that the ledger's order per article is the order of the writes. The delay from
 event to view is measured on a sample of the writes: from the answer of the write until the projection shows it. Only an
-answer with `X-Source: projection` counts as shown.
+answer with `X-Source: projection` counts as shown. Ctrl-C ends the load as the end of its time does; what was promised
+until then is in the ledger.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from demo.api import Board, Json, NoAnswer, Refused
-from demo.layout import Layout
+from demo.layout import DemoError, Layout
 from demo.ledger import Entry, Ledger
 from demo.state import require_running
 from demo.terminal import Terminal
@@ -25,6 +26,7 @@ THREADS = 8
 ARTICLES_PER_THREAD_MAX = 200
 SAMPLE_SHARE = 0.2
 VIEW_POLL_SECONDS = 0.01
+SERVER_ERROR = 500
 VIEW_TIMEOUT_SECONDS = 60.0
 BOARDS = tuple(str(number) for number in range(1, 6))
 # (action, weight): three reads for two writes.
@@ -70,33 +72,45 @@ class Article:
 
 def run(arguments: argparse.Namespace) -> int:
     layout, _ = require_running(arguments.data)
+    terminal = Terminal()
     figures = Figures()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop, hurry = threading.Event(), threading.Event()
+
+    def end_now(number: int, frame: object) -> None:
+        stop.set()
+        hurry.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end_now)
     seed = arguments.seed if arguments.seed is not None else time.time_ns() % 1_000_000
-    ledger = Ledger(layout.ledger_directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}.jsonl")
+    try:
+        ledger = Ledger(layout.ledger_directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}.jsonl")
+    except OSError as error:
+        raise DemoError(f"the ledger cannot be written: {error}") from error
     rate = arguments.rate / THREADS
-    workers = [Worker(layout, figures, ledger, stop, seed=f"{seed}-{number}", rate=rate) for number in range(THREADS)]
+    workers = [Worker(layout, figures, ledger, stop, hurry, seed=f"{seed}-{number}", rate=rate) for number in range(THREADS)]
     threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
     began = time.monotonic()
     for thread in threads:
         thread.start()
+    _watch(terminal, arguments.seconds, figures, stop)
+    seconds = time.monotonic() - began
+    stop.set()
+    for thread in threads:
+        thread.join()
+    _print(terminal, figures, ledger, seconds)
     try:
-        _watch(arguments.seconds, figures, stop)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
         ledger.close()
-    _print(figures, ledger, time.monotonic() - began)
+    except OSError as error:
+        raise DemoError(
+            f"the ledger could not be written: {error}; it lacks the last writes, so remove {ledger.path} before ./board verify"
+        ) from error
     return 0 if figures.refused == 0 and figures.unseen == 0 else 1
 
 
-def _watch(seconds: float, figures: Figures, stop: threading.Event) -> None:
+def _watch(terminal: Terminal, seconds: float, figures: Figures, stop: threading.Event) -> None:
     columns = (*Progress.get_default_columns(), TimeElapsedColumn(), TextColumn("{task.fields[counts]}"))
-    with Progress(*columns, transient=True) as progress:
+    with terminal.progress(*columns) as progress:
         task = progress.add_task("load", total=seconds, counts="")
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds and not stop.wait(0.2):
@@ -108,12 +122,22 @@ class Worker:
     """One thread of the load: paced requests, chosen by weight."""
 
     def __init__(
-        self, layout: Layout, figures: Figures, ledger: Ledger, stop: threading.Event, *, seed: str, rate: float
+        self,
+        layout: Layout,
+        figures: Figures,
+        ledger: Ledger,
+        stop: threading.Event,
+        hurry: threading.Event,
+        *,
+        seed: str,
+        rate: float,
     ) -> None:
         self.board = Board.of(layout)
         self.figures = figures
         self.ledger = ledger
         self.stop = stop
+        # Do not even wait for what was written to be shown.
+        self.hurry = hurry
         self.rng = random.Random(seed)
         self.interval_seconds = 1.0 / rate
         self.articles: list[Article] = []
@@ -137,6 +161,9 @@ class Worker:
             self.figures.error("refused", str(refusal))
         except NoAnswer as error:
             self.figures.error("unanswered", str(error).split("?")[0])
+        except OSError:  # of the ledger, which tells it when it is closed
+            self.stop.set()
+            self.hurry.set()
 
     def _read(self) -> None:
         self.board.find("read-view", f"articles/{self.rng.choice(self.articles).article_id}")
@@ -212,10 +239,12 @@ class Worker:
         self._promised(entry)
 
     def _write(self, article: Article, entry: Entry | None, send: Callable[[], Json | None]) -> Json:
-        """Send a write; one without an answer is put down as uncertain."""
+        """Send a write; one without an answer, or with one that says nothing of its effect, is put down as uncertain."""
         try:
             return send() or {}
-        except NoAnswer:
+        except (NoAnswer, Refused) as error:
+            if isinstance(error, Refused) and error.status < SERVER_ERROR:
+                raise
             article.certain = False
             if entry is not None:
                 self.ledger.add(Entry(**{**entry.__dict__, "certain": False}))
@@ -232,6 +261,8 @@ class Worker:
             return
         began = time.monotonic()
         while time.monotonic() - began < VIEW_TIMEOUT_SECONDS:
+            if self.hurry.is_set():
+                return
             try:
                 answer = self.board.find("read-view", f"articles/{article.article_id}")
             except (NoAnswer, Refused):
@@ -246,8 +277,7 @@ class Worker:
         )
 
 
-def _print(figures: Figures, ledger: Ledger, seconds: float) -> None:
-    terminal = Terminal()
+def _print(terminal: Terminal, figures: Figures, ledger: Ledger, seconds: float) -> None:
     terminal.say(
         f"{figures.requests} requests in {seconds:.1f} s ({figures.requests / seconds:.1f}/s): {figures.reads} reads, "
         f"{figures.writes} writes, {figures.refused} refused, {figures.unanswered} without an answer, {figures.unseen} never seen"
@@ -258,4 +288,4 @@ def _print(figures: Figures, ledger: Ledger, seconds: float) -> None:
         terminal.say(f"event to view: p50 {p50:.0f} ms, p99 {p99:.0f} ms over {len(delays)} samples")
     for text, count in sorted(figures.errors.items(), key=lambda item: -item[1]):
         terminal.say(f"  {count} x {text}")
-    terminal.say(f"{ledger.count} promises in the ledger")
+    terminal.say(f"{ledger.count} promises in the ledger {ledger.path}")

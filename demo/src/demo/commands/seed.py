@@ -1,18 +1,23 @@
 """`./board seed`: the same small board every time, in Korean and English, through the REST API.
 
-Deterministic in content, not in ids. Running it again adds the same posts once more.
+Deterministic in content, not in ids. Running it again adds the same posts once more. Done when the projections show it.
 """
 
 import argparse
 import random
-
-from rich.progress import Progress
+import time
+from dataclasses import dataclass
 
 from demo.api import Board, NoAnswer, Refused
+from demo.groups import wait_for_groups
 from demo.layout import DemoError
+from demo.prepare import GROUPS
 from demo.state import require_running
+from demo.terminal import Terminal
 
 SEED = 20240101
+SHOWN_TIMEOUT_SECONDS = 30.0
+POLL_SECONDS = 0.05
 BOARDS = ("1", "2")
 USERS = tuple(str(1000 + number) for number in range(12))
 POSTS = (
@@ -42,30 +47,65 @@ COMMENTS = (
 )
 
 
+@dataclass(frozen=True)
+class Post:
+    """What was written of one post."""
+
+    article_id: str
+    likes: int
+    comments: int
+
+
 def run(arguments: argparse.Namespace) -> int:
     layout, _ = require_running(arguments.data)
+    terminal = Terminal()
     board = Board.of(layout)
     rng = random.Random(SEED)
-    counts = {"posts": 0, "comments": 0, "likes": 0}
+    posts: list[Post] = []
     try:
-        with Progress(transient=True) as progress:
+        with terminal.progress() as progress:
             for title, content in progress.track(POSTS, description="seeding"):
-                _seed_post(board, rng, title, content, counts)
+                posts.append(_seed_post(board, rng, title, content))
+            count = f"{len(posts)} posts, {sum(p.comments for p in posts)} comments, {sum(p.likes for p in posts)} likes"
+            progress.add_task("waiting until the projections show it", total=None)
+            began = time.monotonic()
+            shown = _wait_shown(board, posts) and wait_for_groups(layout.bootstrap_servers, GROUPS, SHOWN_TIMEOUT_SECONDS) == []
     except (Refused, NoAnswer) as error:
-        raise DemoError(f"seeding stopped after {counts['posts']} posts: {error}") from error
-    print(f"seeded {counts['posts']} posts, {counts['comments']} comments, {counts['likes']} likes")  # noqa: T201
+        raise DemoError(f"seeding stopped after {len(posts)} posts: {error}") from error
+    if not shown:
+        raise DemoError(f"{count} are written, but not shown within {SHOWN_TIMEOUT_SECONDS:.0f} s; see ./board status")
+    terminal.say(f"seeded {count}; all groups had them {time.monotonic() - began:.1f} s later")
     return 0
 
 
-def _seed_post(board: Board, rng: random.Random, title: str, content: str, counts: dict[str, int]) -> None:
-    article = board.create_article(rng.choice(BOARDS), title, content, rng.choice(USERS))
-    counts["posts"] += 1
-    for user in rng.sample(USERS, rng.randint(0, 9)):
-        board.like(article["id"], user, liked=True)
-        counts["likes"] += 1
+def _seed_post(board: Board, rng: random.Random, title: str, content: str) -> Post:
+    article_id = board.create_article(rng.choice(BOARDS), title, content, rng.choice(USERS))["id"]
+    likers = rng.sample(USERS, rng.randint(0, 9))
+    for user in likers:
+        board.like(article_id, user, liked=True)
+    comments = rng.randint(0, 6)
     parent: str | None = None
-    for _ in range(rng.randint(0, 6)):
-        comment = board.create_comment(article["id"], rng.choice(COMMENTS), rng.choice(USERS), parent)
-        counts["comments"] += 1
+    for _ in range(comments):
+        comment = board.create_comment(article_id, rng.choice(COMMENTS), rng.choice(USERS), parent)
         # Every other comment answers the first of its thread, so that there are threads to look at.
         parent = comment["id"] if parent is None and rng.random() < 0.5 else None
+    return Post(article_id, likes=len(likers), comments=comments)
+
+
+def _wait_shown(board: Board, posts: list[Post]) -> bool:
+    """Whether the projection of read-view shows every post with its counts in time."""
+    deadline = time.monotonic() + SHOWN_TIMEOUT_SECONDS
+    for post in posts:
+        while not _is_shown(board, post):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+    return True
+
+
+def _is_shown(board: Board, post: Post) -> bool:
+    answer = board.find("read-view", f"articles/{post.article_id}")
+    if answer is None or answer.headers.get("X-Source") != "projection":
+        return False
+    view = answer.json()
+    return (int(view["like_count"]), int(view["comment_count"])) == (post.likes, post.comments)

@@ -3,9 +3,8 @@
 import argparse
 
 import requests
-from confluent_kafka import KafkaException
 
-from demo.groups import group_rows
+from demo.groups import BrokerSilent, group_rows
 from demo.layout import Layout, ProcessSpec
 from demo.state import ProcessState, require_running
 from demo.terminal import Terminal, plain_table
@@ -48,5 +47,5 @@ def _health(process: ProcessState, spec: ProcessSpec) -> str:
 def _lag(layout: Layout) -> tuple[int, str]:
     try:
         return sum(row.lag or 0 for row in group_rows(layout.bootstrap_servers)), ""
-    except KafkaException as error:
-        return 0, f"the broker does not answer ({error.args[0].str()})"
+    except BrokerSilent as silent:
+        return 0, str(silent)

@@ -9,11 +9,10 @@ Four questions, each answered without the projections' own code:
 
 import argparse
 import time
-
-from rich.progress import Progress
+from dataclasses import dataclass
 
 from demo.api import Board, NoAnswer, Refused
-from demo.groups import GroupRow, group_rows
+from demo.groups import wait_for_groups
 from demo.layout import DemoError, Layout
 from demo.ledger import read_ledgers
 from demo.prepare import GROUPS
@@ -21,58 +20,71 @@ from demo.state import require_running
 from demo.terminal import Terminal
 from demo.verification import Differences, LogView, Origins, compare_ledger, compare_popular, compare_views, read_log
 
-LAG_POLL_SECONDS = 0.2
+# Events that a relay still holds look like differences. They are believed once the log has not grown for so long.
+QUIET_SECONDS = 5.0
+POLL_SECONDS = 0.5
 DIFFERENCES_SHOWN_MAX = 50
+
+
+@dataclass
+class Findings:
+    """What one pass found."""
+
+    differences: Differences
+    origins: Origins
+    log: LogView
+    promises: int
 
 
 def run(arguments: argparse.Namespace) -> int:
     layout, _ = require_running(arguments.data)
-    _wait_for_groups(layout, arguments.timeout)
-    board = Board.of(layout)
-    differences = Differences()
+    terminal = Terminal()
+    deadline = time.monotonic() + arguments.timeout
+    behind = wait_for_groups(layout.bootstrap_servers, GROUPS, arguments.timeout)
+    if behind:
+        raise DemoError(f"after {arguments.timeout:g} s: " + "; ".join(behind))
     try:
-        with Progress(transient=True) as progress:
-            log = read_log(layout.bootstrap_servers)
-            ledger = list(read_ledgers(layout.ledger_directory))
-            origins = Origins.read(board, log, ledger, progress)
-            compare_ledger(board, ledger, origins, differences, progress)
-            compare_views(board, origins, log, differences, progress)
-            compare_popular(board, log, differences)
+        findings = _compare_when_quiet(layout, terminal, deadline)
     except (Refused, NoAnswer) as error:
         raise DemoError(f"verification could not be completed: {error}") from error
-    return _print(differences, origins, log, len(ledger))
+    _print(terminal, findings)
+    return 1 if findings.differences.texts else 0
 
 
-def _wait_for_groups(layout: Layout, timeout_seconds: float) -> None:
-    """Both groups at lag 0 on every partition that has records; DemoError says which is not."""
-    deadline = time.monotonic() + timeout_seconds
+def _compare_when_quiet(layout: Layout, terminal: Terminal, deadline: float) -> Findings:
+    """Compare until nothing differs, or nothing moves any more."""
+    events, grew_at = -1, 0.0
     while True:
-        rows = group_rows(layout.bootstrap_servers)
-        behind = [row for row in rows if row.group in GROUPS and _is_behind(row)]
-        missing = [group for group in GROUPS if not any(row.group == group for row in rows)]
-        if not behind and not missing:
-            return
-        if time.monotonic() > deadline:
-            what = [f"group {group} does not exist" for group in missing]
-            what += [f"group {row.group} is behind on {row.topic}-{row.partition} (lag {row.lag})" for row in behind]
-            raise DemoError(f"after {timeout_seconds:.0f} s: " + "; ".join(what))
-        time.sleep(LAG_POLL_SECONDS)
+        findings = _compare(layout, terminal)
+        now = time.monotonic()
+        if findings.log.events != events:
+            events, grew_at = findings.log.events, now
+        if not findings.differences.texts or now - grew_at > QUIET_SECONDS or now > deadline:
+            return findings
+        time.sleep(POLL_SECONDS)
 
 
-def _is_behind(row: GroupRow) -> bool:
-    """A partition without a record has no committed offset, and needs none."""
-    return bool(row.lag) if row.lag is not None else bool(row.log_end)
+def _compare(layout: Layout, terminal: Terminal) -> Findings:
+    board = Board.of(layout)
+    differences = Differences()
+    with terminal.progress() as progress:
+        log = read_log(layout.bootstrap_servers)
+        ledger = list(read_ledgers(layout.ledger_directory))
+        origins = Origins.read(board, log, ledger, progress)
+        compare_ledger(board, ledger, origins, differences, progress)
+        compare_views(board, origins, log, differences, progress)
+        compare_popular(board, log, differences)
+    return Findings(differences, origins, log, len(ledger))
 
 
-def _print(differences: Differences, origins: Origins, log: LogView, promises: int) -> int:
-    terminal = Terminal()
+def _print(terminal: Terminal, findings: Findings) -> None:
+    origins, texts = findings.origins, findings.differences.texts
     terminal.say(
-        f"compared {len(origins.articles)} articles ({len(origins.deleted)} deleted ones), {differences.checks} facts, "
-        f"{promises} promises of the ledger, {log.events} events of the log"
+        f"compared {len(origins.articles)} articles ({len(origins.deleted)} deleted ones), {findings.differences.checks} facts, "
+        f"{findings.promises} promises of the ledger, {findings.log.events} events of the log"
     )
-    for text in differences.texts[:DIFFERENCES_SHOWN_MAX]:
+    for text in texts[:DIFFERENCES_SHOWN_MAX]:
         terminal.say(f"  differs: {text}")
-    if len(differences.texts) > DIFFERENCES_SHOWN_MAX:
-        terminal.say(f"  … and {len(differences.texts) - DIFFERENCES_SHOWN_MAX} more")
-    terminal.say("no difference" if not differences.texts else f"{len(differences.texts)} differences")
-    return 1 if differences.texts else 0
+    if len(texts) > DIFFERENCES_SHOWN_MAX:
+        terminal.say(f"  … and {len(texts) - DIFFERENCES_SHOWN_MAX} more")
+    terminal.say(f"{len(texts)} differences" if texts else "no difference")

@@ -47,12 +47,17 @@ class LogArticle:
     comments_by_day: dict[date, Count] = field(default_factory=dict)
 
     def score(self) -> int:
-        """Likes x 3 + comments x 2, by the events of the day of its creation alone."""
+        """Likes x 3 + comments x 2, as they were at the end of the day of its creation."""
         if self.created_day is None:
             return 0
-        nothing = Count()
-        likes = self.likes_by_day.get(self.created_day, nothing).count
-        return likes * 3 + self.comments_by_day.get(self.created_day, nothing).count * 2
+        return (
+            self._at_end_of(self.likes_by_day, self.created_day) * 3 + self._at_end_of(self.comments_by_day, self.created_day) * 2
+        )
+
+    @staticmethod
+    def _at_end_of(counts: dict[date, Count], last: date) -> int:
+        newest = max((count for day, count in counts.items() if day <= last), key=lambda count: count.version, default=Count())
+        return newest.count
 
 
 @dataclass
