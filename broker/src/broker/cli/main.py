@@ -10,6 +10,9 @@ COMMANDS = {
     "format": "write the identity of a log directory",
     "random-uuid": "make an id for a new cluster",
     "topics": "create, list, describe, alter and delete topics",
+    "console-producer": "send lines as records",
+    "console-consumer": "print records",
+    "consumer-groups": "list, describe, reset and delete groups and their offsets",
     "get-offsets": "print offsets of partitions at a time",
 }
 
