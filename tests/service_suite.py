@@ -123,7 +123,11 @@ class ServiceProcess:
             self.process = subprocess.Popen(
                 self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        wait_until(self._lives, f"the {self.kind} to live")
+        try:
+            wait_until(self._lives, f"the {self.kind} to live")
+        except AssertionError:
+            self.kill()
+            raise
         return self
 
     def _lives(self) -> bool:

@@ -48,6 +48,11 @@ class ValkeyServer:
                 else:
                     return
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "Valkey is not running"
+        return self._process.pid
+
     def client(self) -> Redis:
         return Redis.from_url(self.url, decode_responses=True, socket_timeout=2.0)
 

@@ -44,10 +44,10 @@ def url(name: str, schemes: tuple[str, ...], default: str | None = None) -> str:
 
 def choice(name: str, choices: tuple[str, ...], default: str) -> str:
     """One of these words, in any case."""
-    value = text(name, default).upper()
-    if value not in choices:
+    value = text(name, default)
+    if value.upper() not in choices:
         refuse(name, value, f"one of {', '.join(choices)}")
-    return value
+    return value.upper()
 
 
 def zone(name: str, default: str) -> str:

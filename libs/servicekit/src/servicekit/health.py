@@ -68,6 +68,10 @@ class HealthServer:
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
     def start(self) -> None:
         self._thread.start()
 
@@ -76,17 +80,24 @@ class HealthServer:
         self._server.server_close()
 
 
+def _checked(check: Callable[[], Problems]) -> Problems:
+    try:
+        return check()
+    except Exception as error:
+        log.exception("the health check failed")
+        return {"health": repr(error)}
+    finally:
+        # Each request has a thread of its own, which takes no connection with it when it ends.
+        connections.close_all()
+
+
 def _handler(check: Callable[[], Problems]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/livez":
                 self._answer(200, {"status": "ok"})
             elif self.path == "/readyz":
-                try:
-                    problems = check()
-                finally:
-                    # Each request has a thread of its own, which takes no connection with it when it ends.
-                    connections.close_all()
+                problems = _checked(check)
                 self._answer(503 if problems else 200, _report(problems))
             else:
                 self._answer(404, {"status": "there are /livez and /readyz"})

@@ -8,6 +8,7 @@ fails ends the whole worker, and whoever started it starts it again.
 import logging
 import signal
 import threading
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +19,7 @@ from django.core.wsgi import get_wsgi_application
 from django.utils.module_loading import import_string
 from waitress.server import create_server
 
+from servicekit.environment import PORT_MAX
 from servicekit.health import HealthServer, Problems, check_database
 from servicekit.settings import REQUEST_BYTES_MAX
 
@@ -46,11 +48,18 @@ class CannotListen(Exception):
     """The address is taken, or not ours."""
 
 
+def port_number(text: str) -> int:
+    """A port on a command line; 0 is any free one."""
+    if not (text.isascii() and text.isdigit()) or int(text[:6]) > PORT_MAX:
+        raise ArgumentTypeError(f"a port from 0 to {PORT_MAX} is needed, found {text!r}")
+    return int(text)
+
+
 @contextmanager
 def _bound(host: str, port: int) -> Iterator[None]:
     try:
         yield
-    except (OSError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error}") from error
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servicekit.processes import CannotListen, serve_web
+from servicekit.processes import CannotListen, port_number, serve_web
 
 
 class Command(BaseCommand):
@@ -13,7 +13,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, required=True)
+        parser.add_argument("--port", type=port_number, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

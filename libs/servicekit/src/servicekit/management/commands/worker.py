@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servicekit.processes import CannotListen, make_worker
+from servicekit.processes import CannotListen, make_worker, port_number
 
 
 class Command(BaseCommand):
@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--health-host", default="127.0.0.1")
-        parser.add_argument("--health-port", type=int, required=True)
+        parser.add_argument("--health-port", type=port_number, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
