@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from events.envelope import BadEvent, UnknownType, decode
 
-from servicekit.consuming.positions import Partition, Step
-from servicekit.consuming.runner import Projection
+from servicekit.consuming.positions import Partition, PositionMoved, Step
+from servicekit.consuming.runner import Projection, read
 from servicekit.consuming.store import ProjectionStore
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 30.0
-BATCH = 500
 
 
 class RebuildFailed(Exception):
@@ -25,9 +24,12 @@ class RebuildFailed(Exception):
 def rebuild(
     bootstrap_servers: str, topics: Sequence[str], live: ProjectionStore, make_projection: Callable[[ProjectionStore], Projection]
 ) -> int:
-    """Build, swap, remove the old one; how many records were read."""
+    """Build, swap, remove the old one; how many records were read. RebuildFailed, DependencyDown, KafkaException."""
     built = live.next_generation()
-    count = _fill(bootstrap_servers, topics, make_projection(built))
+    try:
+        count = _fill(bootstrap_servers, topics, make_projection(built))
+    except PositionMoved as error:
+        raise RebuildFailed(f"another rebuild is under way: {error}") from error
     before = built.swap()
     live.generation(before).clear()
     return count
@@ -43,7 +45,7 @@ def _fill(bootstrap_servers: str, topics: Sequence[str], projection: Projection)
         left = {partition for partition, end in ends.items() if positions[partition] < end}
         count = 0
         while left:
-            messages = consumer.consume(BATCH, timeout=TIMEOUT_SECONDS)
+            messages = read(consumer, TIMEOUT_SECONDS)
             if not messages:
                 raise RebuildFailed(f"nothing came for {TIMEOUT_SECONDS} s; still missing: {sorted(left)}")
             for message in messages:
@@ -68,6 +70,8 @@ def _ends(consumer: Consumer, topics: Sequence[str]) -> dict[Partition, int]:
     metadata = consumer.list_topics(timeout=TIMEOUT_SECONDS)
     ends: dict[Partition, int] = {}
     for topic in topics:
+        if topic not in metadata.topics:
+            raise RebuildFailed(f"there is no topic {topic}")
         for number in sorted(metadata.topics[topic].partitions):
             ends[topic, number] = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_SECONDS)[1]
     return ends

@@ -6,6 +6,7 @@ lives in a generation; a rebuilt one takes the place of the live one by one writ
 """
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from servicekit.consuming.positions import DependencyDown, Partition, PositionMo
 TIMEOUT_SECONDS = 2.0
 # Another writer of the same document comes in between: so often it is tried again.
 TRIES_MAX = 20
+YIELD_SECONDS = 0.002
 DELETE_BATCH = 500
 Document = dict[str, Any]
 
@@ -91,6 +93,15 @@ class ProjectionStore:
             answers = pipe.execute()
         return {partition: int(answers[2 * number + 1]) for number, partition in enumerate(keys)}
 
+    def positions(self, partitions: Sequence[Partition]) -> dict[Partition, int | None]:
+        """The stored positions as they are; None where there is none."""
+        if not partitions:
+            return {}
+        with _guarded():
+            prefix = self._prefix()
+            found = self._client.mget([self._position_key(prefix, partition) for partition in partitions])
+        return {partition: int(text) if text is not None else None for partition, text in zip(partitions, found, strict=True)}
+
     def apply(self, step: Step, aggregate_id: str, decide: Decide, event_ms: int) -> None:
         """Change a document and take the step. PositionMoved when the position is not the expected one."""
         self._transact(aggregate_id, decide, step, event_ms)
@@ -107,12 +118,13 @@ class ProjectionStore:
         self, aggregate_id: str | None, decide: Decide | None, step: Step | None, event_ms: int | None
     ) -> Document | None:
         with _guarded():
-            for _ in range(TRIES_MAX):
+            for tried in range(TRIES_MAX):
                 with self._client.pipeline(transaction=True) as pipe:
                     try:
                         return self._attempt(pipe, aggregate_id, decide, step, event_ms)
                     except WatchError:
-                        continue
+                        # Two that overtake each other for ever are parted by chance.
+                        time.sleep(random.random() * YIELD_SECONDS * tried)
         raise DependencyDown(f"valkey: {TRIES_MAX} transactions in a row were overtaken by others")
 
     def _attempt(
@@ -142,7 +154,9 @@ class ProjectionStore:
 
     @staticmethod
     def _write(pipe: "Pipeline", prefix: str, aggregate_id: str, change: Change) -> None:
-        pipe.set(f"{prefix}:document:{aggregate_id}", json.dumps(change.document, ensure_ascii=False, separators=(",", ":")))
+        # One form for one content: a rebuilt projection can be compared byte by byte.
+        text = json.dumps(change.document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        pipe.set(f"{prefix}:document:{aggregate_id}", text)
         member = _member(aggregate_id)
         for index, score in change.places.items():
             if score is None:
