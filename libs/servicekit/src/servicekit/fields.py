@@ -1,9 +1,12 @@
-"""Ids in requests and answers: 64 bits inside, texts in JSON, because JavaScript's numbers end at 53 bits."""
+"""Ids in requests and answers: 64 bits inside, texts in JSON, because JavaScript's numbers end at 53 bits. And times."""
 
+from datetime import datetime
 from typing import Any
 
 from django.urls.converters import IntConverter
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
+from events.envelope import format_time
 from rest_framework import serializers
 
 ID_MAX = 2**63 - 1
@@ -33,6 +36,14 @@ class IdField(serializers.Field[int, Any, str, Any]):
 
     def to_representation(self, value: int) -> str:
         return str(value)
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class TimeField(serializers.Field[datetime, Any, str, Any]):
+    """A time in an answer, spelt as in events: UTC, to the millisecond."""
+
+    def to_representation(self, value: datetime) -> str:
+        return format_time(value)
 
 
 class IdConverter(IntConverter):

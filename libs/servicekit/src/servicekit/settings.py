@@ -38,7 +38,12 @@ def base_settings(service: str, apps: list[str], *, database: bool, worker_compo
         "DATA_UPLOAD_MAX_MEMORY_SIZE": REQUEST_BYTES_MAX,
         "TEMPLATES": [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
         "REST_FRAMEWORK": _rest_framework(),
-        "SPECTACULAR_SETTINGS": {"TITLE": f"board: {service}", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False},
+        "SPECTACULAR_SETTINGS": {
+            "TITLE": f"board: {service}",
+            "VERSION": "1",
+            "SERVE_INCLUDE_SCHEMA": False,
+            "POSTPROCESSING_HOOKS": ["servicekit.openapi.add_problems"],
+        },
         "LOGGING": _logging(environment.choice("LOG_LEVEL", LOG_LEVELS, "INFO")),
         "KAFKA_BOOTSTRAP_SERVERS": environment.bootstrap_servers("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"),
         "VALKEY_URL": environment.url("VALKEY_URL", ("redis",), "redis://127.0.0.1:6379/0"),

@@ -3,12 +3,11 @@
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from events.envelope import format_time
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from servicekit.fields import IdField, parse_id
+from servicekit.fields import IdField, TimeField, parse_id
 from servicekit.pagination import decode_cursor, listed, page, page_size
 from servicekit.problems import BadInput
 
@@ -22,15 +21,9 @@ class ArticleOutput(serializers.Serializer[Article]):
     title = serializers.CharField()
     content = serializers.CharField()
     writer_id = IdField()
-    created_at = serializers.SerializerMethodField()
-    modified_at = serializers.SerializerMethodField()
+    created_at = TimeField()
+    modified_at = TimeField()
     version = serializers.IntegerField()
-
-    def get_created_at(self, article: Article) -> str:
-        return format_time(article.created_at)
-
-    def get_modified_at(self, article: Article) -> str:
-        return format_time(article.modified_at)
 
 
 class CreateInput(serializers.Serializer[Any]):
@@ -139,7 +132,7 @@ class LikeView(APIView):
     def put(self, request: Request, article_id: int, user_id: int) -> Response:
         return self._answer(services.like_set(article_id=article_id, user_id=user_id, liked=True), user_id, liked=True)
 
-    @extend_schema(responses=LikeOutput)
+    @extend_schema(responses={200: LikeOutput})
     def delete(self, request: Request, article_id: int, user_id: int) -> Response:
         return self._answer(services.like_set(article_id=article_id, user_id=user_id, liked=False), user_id, liked=False)
 

@@ -4,12 +4,11 @@ import re
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from events.envelope import format_time
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from servicekit.fields import IdField, parse_id
+from servicekit.fields import IdField, TimeField, parse_id
 from servicekit.pagination import decode_cursor, listed, page, page_size
 from servicekit.problems import BadInput
 
@@ -25,12 +24,9 @@ class CommentOutput(serializers.Serializer[Comment]):
     parent_id = IdField(allow_null=True)
     content = serializers.CharField()
     writer_id = IdField()
-    created_at = serializers.SerializerMethodField()
+    created_at = TimeField()
     depth = serializers.IntegerField()
     deleted = serializers.BooleanField()
-
-    def get_created_at(self, comment: Comment) -> str:
-        return format_time(comment.created_at)
 
 
 class CreateInput(serializers.Serializer[Any]):
