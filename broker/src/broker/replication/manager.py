@@ -69,7 +69,8 @@ class ReplicaManager:
             partition = self.partitions.pop((topic.name, index), None)
             if partition is not None:
                 self._logs.delete(topic.name, index, delay)
-                self._wake(partition)
+                # Not now: who is woken may ask for what the new image has and this node does not have yet.
+                self.wake_soon(partition)
 
     # Lookup.
 
