@@ -127,6 +127,10 @@ class GroupManager:
         for coordinator in self._coordinators.values():
             coordinator.offsets.forget_topic(topic)
 
+    def ensure_topic(self) -> None:
+        """Ask for `__consumer_offsets` to be made, with the settings that the coordinator wants."""
+        self._log.ensure_topic()
+
     def leader_of(self, group_id: str) -> int:
         """The node that coordinates a group; KafkaError(COORDINATOR_NOT_AVAILABLE) while there is none."""
         count = self._log.partition_count()

@@ -127,7 +127,7 @@ class Broker:
             controller=controller,
             quorum=self.driver,
             producer_ids=ProducerIds(controller, config.node_id),
-            fetch_sessions=FetchSessions(config.max_incremental_fetch_session_cache_slots),
+            fetch_sessions=FetchSessions(config.max_incremental_fetch_session_cache_slots, world.randomness),
         )
         self.acceptor = Acceptor(config, world.clock, world.network, self.services)
         self.acceptor.listen()

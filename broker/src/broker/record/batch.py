@@ -135,6 +135,11 @@ def peek_size(buffer: Buffer, offset: int = 0) -> int | None:
     return size
 
 
+def peek_attributes(buffer: Buffer) -> int:
+    """The attributes of the batch at the start of a buffer; 0 when it is too short for them."""
+    return int.from_bytes(memoryview(buffer)[CRC_START : CRC_START + 2], "big") if len(buffer) >= CRC_START + 2 else 0
+
+
 def checksum(batch: Buffer) -> int:
     """The CRC of exactly one batch, computed."""
     return crc32c(memoryview(batch)[CRC_START:])

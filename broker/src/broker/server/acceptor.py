@@ -98,7 +98,7 @@ class Acceptor:
             stalled, frame = connection.stalled_since_ms, connection.frame_since_ms
             if stalled is not None and now - stalled > WRITE_STALL_MS:
                 connection.abort(f"it took no answer for {WRITE_STALL_MS} ms")
-            elif frame is not None and now - frame > FRAME_MS:
+            elif frame is not None and now - frame > FRAME_MS and not connection.is_held:
                 connection.abort(f"it did not finish a request within {FRAME_MS} ms")
             elif now - connection.last_active_ms > self.config.connections_max_idle_ms and not connection.awaits_answer:
                 connection.abort(f"it was idle for connections.max.idle.ms={self.config.connections_max_idle_ms}")

@@ -6,6 +6,7 @@ ApiVersions is built from this table, so what is advertised is what is served.
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from broker.protocol.api_keys import ApiKey
@@ -30,7 +31,7 @@ class Api:
     def module(self) -> str:
         return self.key.name.lower()
 
-    @property
+    @cached_property
     def request(self) -> type[Request]:
         name = "".join(part.capitalize() for part in self.key.name.split("_")) + "Request"
         found: Any = getattr(importlib.import_module(f"broker.protocol.messages.{self.module}"), name)
@@ -38,7 +39,7 @@ class Api:
         assert issubclass(found, Request)
         return found
 
-    @property
+    @cached_property
     def handler(self) -> Callable[..., Any]:
         found: Callable[..., Any] = importlib.import_module(f"broker.server.handlers.{self.module}").handle
         return found

@@ -41,12 +41,13 @@ OTHER_REQUEST_BYTES_MAX = 8 * 1024 * 1024
 class Slot:
     """The place of one request in the order of answers."""
 
-    __slots__ = ("api_key", "parts")
+    __slots__ = ("api_key", "context", "parts")
 
     def __init__(self, api_key: int) -> None:
         self.api_key = api_key
         # None until it is answered; empty when nothing is to be sent.
         self.parts: list[Buffer] | None = None
+        self.context: RequestContext | None = None
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -65,8 +66,8 @@ class Connection(asyncio.BufferedProtocol):
         self._filled = 0
         self._budgeted = 0
         self._slots: deque[Slot] = deque()
-        # Whole frames that wait for those before them.
-        self._waiting: deque[Buffer] = deque()
+        # Whole frames that wait for those before them, with what each takes of the budget.
+        self._waiting: deque[tuple[Buffer, int]] = deque()
         self._write_paused = False
         self._running = False
         self.last_active_ms = acceptor.clock.monotonic_ms()
@@ -85,8 +86,10 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._release()
-        self._waiting.clear()
-        self._slots.clear()
+        slots, self._slots = self._slots, deque()
+        for slot in slots:
+            if slot.context is not None and slot.context.abandon is not None:
+                slot.context.abandon()
         self._acceptor.closed(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -102,10 +105,9 @@ class Connection(asyncio.BufferedProtocol):
                 return
             self._filled += nbytes
             if self._filled == len(self._frame):
-                frame = self._frame
-                self._frame, self.frame_since_ms = None, None
-                self._arrived(frame, owned=True)
-                self._release()
+                frame, budgeted = self._frame, self._budgeted
+                self._frame, self.frame_since_ms, self._budgeted = None, None, 0
+                self._arrived(frame, budgeted)
         except (MalformedMessage, CloseConnection) as error:
             self.abort(str(error))
 
@@ -136,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
             if len(data) - start < length:
                 self._begin_frame(data[start:], length)
                 return
-            self._arrived(data[start : start + length], owned=False)
+            self._arrived(data[start : start + length], 0)
             if self._transport is None:
                 return
             position = start + length
@@ -164,19 +166,21 @@ class Connection(asyncio.BufferedProtocol):
         self.frame_since_ms = self._acceptor.clock.monotonic_ms()
 
     def _release(self) -> None:
-        self._acceptor.budget.give_back(self._budgeted)
+        """Let go of everything that has come and was not run."""
+        self._acceptor.budget.give_back(self._budgeted + sum(budgeted for _, budgeted in self._waiting))
         self._budgeted = 0
         self._frame = None
+        self._waiting.clear()
 
     # Requests.
 
-    def _arrived(self, frame: memoryview, *, owned: bool) -> None:
-        """A whole frame: run it now, or keep it until those before it are answered."""
+    def _arrived(self, frame: memoryview, budgeted: int) -> None:
+        """A whole frame: run it now, or keep it until those before it are answered. `budgeted`: 0 in the scratch buffer."""
         if self._waiting or not self._may_run(frame):
-            self._waiting.append(frame if owned else bytes(frame))
+            self._waiting.append((frame if budgeted else bytes(frame), budgeted))
             self._throttle()
             return
-        self._run(frame)
+        self._run(frame, budgeted)
 
     def _may_run(self, frame: Buffer) -> bool:
         if self._transport is None or self._write_paused or len(self._slots) >= self._acceptor.config.queued_max_requests:
@@ -184,9 +188,16 @@ class Connection(asyncio.BufferedProtocol):
         if not self._slots:
             return True
         key, _, _ = peek_api(frame)
-        return key == ApiKey.PRODUCE and all(slot.api_key == ApiKey.PRODUCE for slot in self._slots)
+        # What is not a Produce runs alone, so the last one speaks for all.
+        return key == ApiKey.PRODUCE and self._slots[-1].api_key == ApiKey.PRODUCE
 
-    def _run(self, frame: Buffer) -> None:
+    def _run(self, frame: Buffer, budgeted: int) -> None:
+        try:
+            self._run_frame(frame)
+        finally:
+            self._acceptor.budget.give_back(budgeted)
+
+    def _run_frame(self, frame: Buffer) -> None:
         key, version, correlation_id = peek_api(frame)
         api = BY_KEY.get(key)
         if api is None or self._listener_kind not in api.listeners:
@@ -203,11 +214,21 @@ class Connection(asyncio.BufferedProtocol):
         head = encode_response_header(correlation_id, key, flexible=flexible)
 
         def respond(response: Response) -> None:
-            self._answer(slot, head, codec.encode(response, answered_as))
+            if self._transport is None:
+                return
+            try:
+                parts = codec.encode(response, answered_as)
+            except codec.UnsupportedField as error:
+                # A defect of ours; an answer that never comes would hold up the whole connection.
+                log.exception("%s could not be written", type(response).__name__)
+                self.abort(f"an internal error while answering: {error}")
+                return
+            self._answer(slot, head, parts)
 
         context = RequestContext(version, header.client_id, self._client_host, self._listener_name, respond)
         # Bytes after the message are passed over, as in Kafka: librdkafka leaves some behind a Metadata request for all topics.
         request = codec.decode_prefix(api.request, version, frame, position)[0] if supported else api.request()
+        slot.context = context
         self._slots.append(slot)
         self._handle(api.handler, request, context, slot)
 
@@ -252,8 +273,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._running = True
         try:
-            while self._waiting and self._may_run(self._waiting[0]):
-                self._run(self._waiting.popleft())
+            while self._waiting and self._may_run(self._waiting[0][0]):
+                self._run(*self._waiting.popleft())
         except (MalformedMessage, CloseConnection) as error:
             self.abort(str(error))
         finally:
@@ -265,12 +286,20 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._waiting or self._write_paused:
+        if self.is_held:
             transport.pause_reading()
         elif not transport.is_reading():
             transport.resume_reading()
+            if self.frame_since_ms is not None:
+                # While nothing was read, the client could not go on.
+                self.frame_since_ms = self._acceptor.clock.monotonic_ms()
 
     # Endings.
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is read at the moment."""
+        return bool(self._waiting) or self._write_paused
 
     @property
     def awaits_answer(self) -> bool:
@@ -280,7 +309,6 @@ class Connection(asyncio.BufferedProtocol):
         """Cut the connection off and say why."""
         self._acceptor.log_closing(self._client_host, self._listener_name, reason)
         self._release()
-        self._waiting.clear()
         if self._transport is not None:
             self._transport.abort()
             self._transport = None

@@ -9,6 +9,7 @@ from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
 from broker.group.manager import GroupManager
 from broker.log.log_manager import LogManager
+from broker.metadata.image import BrokerImage, EndpointImage
 from broker.metadata.publisher import MetadataPublisher
 from broker.protocol.message import Request, Response
 from broker.raft.driver import RaftDriver
@@ -43,7 +44,7 @@ class BrokerServices:
     controller: Controller
     quorum: RaftDriver
     producer_ids: "ProducerIds"
-    fetch_sessions: FetchSessions = field(default_factory=lambda: FetchSessions(0))
+    fetch_sessions: FetchSessions
     # Topics whose automatic creation is under way.
     creating: dict[str, None] = field(default_factory=dict)
 
@@ -51,16 +52,32 @@ class BrokerServices:
     def node_id(self) -> int:
         return self.config.node_id
 
+    def leader_of(self, topic: str, index: int) -> tuple[int, int]:
+        """Who leads a partition, and in which epoch; -1 and -1 when it is not known (KIP-951)."""
+        found = self.metadata.image.topics.get(topic)
+        partition = found.partitions.get(index) if found is not None else None
+        return (partition.leader, partition.leader_epoch) if partition is not None else (-1, -1)
+
+    def reachable(self, node_id: int, listener_name: str) -> tuple[BrokerImage, EndpointImage] | None:
+        """A broker that is up, and where the clients of a listener reach it."""
+        broker = self.metadata.image.brokers.get(node_id)
+        endpoint = broker.endpoint(listener_name) if broker is not None and not broker.fenced else None
+        return (broker, endpoint) if broker is not None and endpoint is not None else None
+
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request: who asks, over which listener, in which version; `respond` is called exactly once."""
+    """One request: who asks, over which listener, in which version; `respond` is called exactly once.
+
+    A handler that answers later may set `abandon`: it is called when the client is gone and nobody waits any more.
+    """
 
     api_version: int
     client_id: str | None
     client_host: str
     listener_name: str
     respond: Callable[[Response], None]
+    abandon: Callable[[], None] | None = None
 
 
 class Deferred:

@@ -1,17 +1,40 @@
-"""DescribeCluster (API key 60), versions 0-2: the brokers as this listener reaches them."""
+"""DescribeCluster (API key 60), versions 0-2: the brokers as a broker's listener reaches them, or the quorum's controllers.
+
+A listener answers for its own kind alone. Source: ``AuthHelper.computeDescribeClusterResponse``.
+"""
 
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.describe_cluster import DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse
+from broker.server.authorized_operations import CLUSTER_OPERATIONS
 from broker.server.services import BrokerServices, RequestContext
 
-BROKERS = 1
+BROKERS, CONTROLLERS = 1, 2
+# Before this version there were no endpoint types, and no codes to speak of them.
+ENDPOINT_TYPES_SINCE = 1
 
 
 def handle(request: DescribeClusterRequest, context: RequestContext, broker: BrokerServices) -> DescribeClusterResponse:
-    if request.endpoint_type != BROKERS:
-        return DescribeClusterResponse(
-            error_code=ErrorCode.MISMATCHED_ENDPOINT_TYPE, error_message="this is a broker's listener", endpoint_type=BROKERS
-        )
+    kind = CONTROLLERS if context.listener_name in broker.config.controller_listener_names else BROKERS
+    if request.endpoint_type != kind:
+        return _mismatch(request.endpoint_type, kind, context)
+    found = _brokers(request, context, broker) if kind == BROKERS else _controllers(broker)
+    controller = broker.node_id if any(one.broker_id == broker.node_id for one in found) else -1
+    response = DescribeClusterResponse(cluster_id=broker.cluster_id, controller_id=controller, brokers=found, endpoint_type=kind)
+    if request.include_cluster_authorized_operations:
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS
+    return response
+
+
+def _mismatch(wanted: int, kind: int, context: RequestContext) -> DescribeClusterResponse:
+    known = wanted in (BROKERS, CONTROLLERS)
+    code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if known else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+    return DescribeClusterResponse(
+        error_code=code if context.api_version >= ENDPOINT_TYPES_SINCE else ErrorCode.INVALID_REQUEST,
+        error_message=f"this listener tells of endpoint type {kind}, not {wanted} (1: brokers, 2: controllers)",
+    )
+
+
+def _brokers(request: DescribeClusterRequest, context: RequestContext, broker: BrokerServices) -> list[DescribeClusterBroker]:
     found = []
     for _, registered in sorted(broker.metadata.image.brokers.items()):
         endpoint = registered.endpoint(context.listener_name)
@@ -25,6 +48,8 @@ def handle(request: DescribeClusterRequest, context: RequestContext, broker: Bro
                     is_fenced=registered.fenced,
                 )
             )
-    return DescribeClusterResponse(
-        cluster_id=broker.cluster_id, controller_id=broker.node_id, brokers=found, endpoint_type=BROKERS
-    )
+    return found
+
+
+def _controllers(broker: BrokerServices) -> list[DescribeClusterBroker]:
+    return [DescribeClusterBroker(broker_id=voter.node_id, host=voter.host, port=voter.port) for voter in broker.config.voters]

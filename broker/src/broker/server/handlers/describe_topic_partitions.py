@@ -10,6 +10,7 @@ from broker.protocol.messages.describe_topic_partitions import (
     DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic,
 )
+from broker.server.authorized_operations import TOPIC_OPERATIONS
 from broker.server.services import BrokerServices, RequestContext
 
 
@@ -64,6 +65,7 @@ def _topic(topic: TopicImage, indexes: list[int]) -> DescribeTopicPartitionsResp
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.name in topic_names.INTERNAL,
+        topic_authorized_operations=TOPIC_OPERATIONS,
         partitions=[_partition(index, topic.partitions[index]) for index in indexes],
     )
 

@@ -1,18 +1,35 @@
 """Fetch (API key 1), versions 4-18: read batches, or wait until there are some.
 
 Sessions (KIP-227) decide what is asked for and what has to be told; a request waits in the lists of its partitions until
-min_bytes are there or max_wait_ms is over. At least one whole batch is given when there is any (KIP-74).
+min_bytes are there or max_wait_ms is over. At least one whole batch is given when there is any (KIP-74). Partitions that do
+not exist are told with the answer, but do not hurry it as long as there are others, as in Kafka.
 Not done: fetch by followers, read_committed beyond the high watermark (there are no transactions), preferred replicas.
 """
 
 import uuid
+from collections.abc import Iterator
 
+from broker.clock.port import Timer
+from broker.metadata.image import PartitionImage
 from broker.protocol.errors import ErrorCode, KafkaError
-from broker.protocol.messages.fetch import FetchableTopicResponse, FetchRequest, FetchResponse, LeaderIdAndEpoch, PartitionData
+from broker.protocol.messages.fetch import (
+    FetchableTopicResponse,
+    FetchRequest,
+    FetchResponse,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+    PartitionData,
+)
+from broker.replication.partition import Partition
 from broker.server.fetch_sessions import FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, PartitionKey, Session, Wanted
 from broker.server.services import DEFERRED, BrokerServices, Deferred, RequestContext
 
 MAX_WAIT_MS = 5 * 60_000
+READ_COMMITTED = 1
+SESSIONS_SINCE, TOPIC_IDS_SINCE, LEADERS_SINCE = 7, 13, 16
+MISSING = (ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+WRONG_LEADER = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
+Found = list[tuple[PartitionKey, PartitionData]]
 
 
 def handle(request: FetchRequest, context: RequestContext, broker: BrokerServices) -> FetchResponse | Deferred:
@@ -32,11 +49,16 @@ class Fetch:
         self._request = request
         self._context = context
         self._broker = broker
-        self._by_id = context.api_version >= 13
+        self._by_id = context.api_version >= TOPIC_IDS_SINCE
+        self._max_bytes = min(request.max_bytes, broker.config.fetch_max_bytes)
+        self._min_bytes = min(request.min_bytes, self._max_bytes)
         self._session: Session | None = None
         self._session_id = NO_SESSION
         self._wanted = self._resolve()
-        self._answered = False
+        # While it waits: the partitions with what they were at the last look, and the bytes that were lacking then.
+        self._seen: dict[Partition, tuple[PartitionImage | None, int]] = {}
+        self._lacking = 0
+        self._timer: Timer | None = None
 
     # Sessions.
 
@@ -44,16 +66,15 @@ class Fetch:
         """What this request asks for, with what its session remembers."""
         request, sessions = self._request, self._broker.fetch_sessions
         named = self._named()
-        if self._context.api_version < 7 or request.session_epoch == FINAL_EPOCH:
+        if self._context.api_version < SESSIONS_SINCE or request.session_epoch == FINAL_EPOCH:
             sessions.close(request.session_id)
             return named
         now = self._broker.clock.monotonic_ms()
         if request.session_epoch == INITIAL_EPOCH:
             sessions.close(request.session_id)
-            self._session_id = sessions.open(named, now) if named else NO_SESSION
+            self._session_id = sessions.open(named, now, by_id=self._by_id) if named else NO_SESSION
             return named
-        session = sessions.resume(request.session_id, request.session_epoch, now)
-        self._session, self._session_id = session, session.session_id
+        session = sessions.resume(request.session_id, request.session_epoch, now, by_id=self._by_id)
         for key, wanted in named.items():
             known = session.partitions.get(key)
             if known is not None:
@@ -62,6 +83,10 @@ class Fetch:
         for topic in request.forgotten_topics_data:
             for index in topic.partitions:
                 session.partitions.pop((topic.topic_id, topic.topic, index), None)
+        if not session.partitions:
+            sessions.close(session.session_id)
+            return named
+        self._session, self._session_id = session, session.session_id
         return session.partitions
 
     def _named(self) -> dict[PartitionKey, Wanted]:
@@ -76,59 +101,85 @@ class Fetch:
     # Waiting.
 
     def start(self) -> FetchResponse | Deferred:
-        data, size, urgent = self._read()
+        found, size, urgent = self._read()
         wait_ms = min(self._request.max_wait_ms, MAX_WAIT_MS)
-        if urgent or size >= self._request.min_bytes or wait_ms <= 0 or not self._wanted:
-            self._answered = True
-            return self._response(data)
+        if urgent or size >= self._min_bytes or wait_ms <= 0 or all(data.error_code in MISSING for _, data in found):
+            return self._response(found)
         clock = self._broker.clock
-        self._timer = clock.call_at(clock.monotonic_ms() + wait_ms, self._expire)
-        self._wait()
+        self._timer = clock.call_at(clock.monotonic_ms() + wait_ms, self._finish)
+        self._context.abandon = self._stop_waiting
+        self._wait(size)
         return DEFERRED
 
-    def _wait(self) -> None:
+    def _partitions(self) -> Iterator[Partition]:
         for topic_id, name, index in self._wanted:
             partition = self._broker.replicas.partitions.get((self._name(topic_id, name) or "", index))
             if partition is not None:
-                partition.waiters[self._wake] = None
+                yield partition
+
+    def _wait(self, size: int) -> None:
+        """`size` bytes are there, and they are too few."""
+        self._lacking = self._min_bytes - size
+        self._seen = {partition: (partition.image, _known_size(partition)) for partition in self._partitions()}
+        for partition in self._seen:
+            partition.waiters[self._wake] = None
 
     def _wake(self) -> None:
-        if self._answered:
+        if self._timer is None:
             return
-        data, size, urgent = self._read()
-        if urgent or size >= self._request.min_bytes:
-            self._finish(data)
+        if any(self._is_gone(partition) for partition in self._seen):
+            self._finish()
+            return
+        if self._lacking > 1 and self._grown() < self._lacking:
+            for partition in self._seen:
+                partition.waiters[self._wake] = None
+            return
+        found, size, urgent = self._read()
+        if urgent or size >= self._min_bytes:
+            self._answer(found)
         else:
-            self._wait()
+            self._wait(size)
 
-    def _expire(self) -> None:
-        if not self._answered:
-            self._finish(self._read()[0])
+    def _is_gone(self, partition: Partition) -> bool:
+        """Deleted, or led by another or in another epoch, since it is waited for."""
+        current = self._broker.replicas.partitions.get((partition.topic, partition.index))
+        return current is not partition or partition.image is not self._seen[partition][0]
 
-    def _finish(self, data: list[tuple[PartitionKey, PartitionData]]) -> None:
-        self._answered = True
-        self._timer.cancel()
-        for topic_id, name, index in self._wanted:
-            partition = self._broker.replicas.partitions.get((self._name(topic_id, name) or "", index))
-            if partition is not None:
-                partition.waiters.pop(self._wake, None)
-        self._context.respond(self._response(data))
+    def _grown(self) -> int:
+        """How many bytes came since the last look; so that who waits for many does not read them again with each append."""
+        return sum(max(0, partition.log.size_bytes - size) for partition, (_, size) in self._seen.items())
+
+    def _finish(self) -> None:
+        """Answer with what there is."""
+        self._answer(self._read()[0])
+
+    def _answer(self, found: Found) -> None:
+        self._stop_waiting()
+        self._context.respond(self._response(found))
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for partition in self._seen:
+            partition.waiters.pop(self._wake, None)
+        self._seen = {}
 
     # Reading.
 
-    def _name(self, topic_id: object, name: str) -> str | None:
-        return self._broker.replicas.name_of(topic_id) if self._by_id else name  # type: ignore[arg-type]
+    def _name(self, topic_id: uuid.UUID, name: str) -> str | None:
+        return self._broker.replicas.name_of(topic_id) if self._by_id else name
 
-    def _read(self) -> tuple[list[tuple[PartitionKey, PartitionData]], int, bool]:
+    def _read(self) -> tuple[Found, int, bool]:
         """Every partition's data, the bytes of all, and whether an error makes waiting pointless."""
-        left = min(self._request.max_bytes, self._broker.config.fetch_max_bytes)
+        left = self._max_bytes
         found, size, urgent = [], 0, False
         for key, wanted in self._wanted.items():
             data, count = self._read_partition(key, wanted, left, at_least_one=size == 0)
             found.append((key, data))
             size += count
             left = max(0, left - count)
-            urgent = urgent or data.error_code != ErrorCode.NONE
+            urgent = urgent or (data.error_code != ErrorCode.NONE and data.error_code not in MISSING)
         return found, size, urgent
 
     def _read_partition(self, key: PartitionKey, wanted: Wanted, left: int, *, at_least_one: bool) -> tuple[PartitionData, int]:
@@ -140,39 +191,58 @@ class Fetch:
                 raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
             partition = self._broker.replicas.find(found, index)
             partition.check_epoch(wanted.current_leader_epoch)
-            buffers = partition.read(wanted.fetch_offset, min(wanted.max_bytes, left), at_least_one=at_least_one)
+            max_bytes = max(0, min(wanted.max_bytes, left))
+            buffers = partition.read(wanted.fetch_offset, max_bytes, at_least_one=at_least_one)
         except KafkaError as error:
             data.error_code = error.code
-            if error.code in (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH):
-                data.current_leader = self._leader(found or "", index)
+            if error.code in WRONG_LEADER and self._context.api_version >= LEADERS_SINCE:
+                leader_id, leader_epoch = self._broker.leader_of(found or "", index)
+                data.current_leader = LeaderIdAndEpoch(leader_id=leader_id, leader_epoch=leader_epoch)
             return data, 0
         data.records = buffers or b""
         data.high_watermark = data.last_stable_offset = partition.high_watermark
         data.log_start_offset = partition.log.log_start_offset
+        if self._request.isolation_level == READ_COMMITTED:
+            data.aborted_transactions = []
         return data, sum(map(len, buffers))
-
-    def _leader(self, name: str, index: int) -> LeaderIdAndEpoch:
-        topic = self._broker.metadata.image.topics.get(name)
-        partition = topic.partitions.get(index) if topic is not None else None
-        if partition is None:
-            return LeaderIdAndEpoch()
-        return LeaderIdAndEpoch(leader_id=partition.leader, leader_epoch=partition.leader_epoch)
 
     # Answering.
 
-    def _response(self, found: list[tuple[PartitionKey, PartitionData]]) -> FetchResponse:
+    def _response(self, found: Found) -> FetchResponse:
         """All partitions in a full fetch; in an incremental one only those with news."""
         topics: dict[tuple[uuid.UUID, str], FetchableTopicResponse] = {}
         for key, data in found:
-            wanted = self._wanted[key]
-            news = data.error_code or data.records or data.high_watermark != wanted.told_high_watermark
-            if self._session is not None and not news and data.log_start_offset == wanted.told_log_start_offset:
+            if not self._is_news(self._wanted[key], data):
                 continue
-            wanted.told_high_watermark, wanted.told_log_start_offset = data.high_watermark, data.log_start_offset
             topic_id, name, _ = key
             topic = topics.get((topic_id, name))
             if topic is None:
-                topic = FetchableTopicResponse(topic=name, topic_id=topic_id)
-                topics[topic_id, name] = topic
+                topic = topics[topic_id, name] = FetchableTopicResponse(topic=name, topic_id=topic_id)
             topic.partitions.append(data)
-        return FetchResponse(session_id=self._session_id, responses=list(topics.values()))
+            if self._session is not None and data.records:
+                self._session.serve_last(key)
+        endpoints = self._leaders(found) if self._context.api_version >= LEADERS_SINCE else []
+        return FetchResponse(session_id=self._session_id, responses=list(topics.values()), node_endpoints=endpoints)
+
+    def _is_news(self, wanted: Wanted, data: PartitionData) -> bool:
+        """Whether it must be said, and remember that it is. After an error everything is news (its high watermark is -1)."""
+        told = (wanted.told_high_watermark, wanted.told_log_start_offset)
+        now = (data.high_watermark, data.log_start_offset)
+        if self._session is not None and told == now and not data.error_code and not data.records:
+            return False
+        wanted.told_high_watermark, wanted.told_log_start_offset = now
+        return True
+
+    def _leaders(self, found: Found) -> list[NodeEndpoint]:
+        """Where the leaders are that the reader should have asked (KIP-951)."""
+        nodes = {data.current_leader.leader_id for _, data in found if data.error_code in WRONG_LEADER}
+        reachable = [self._broker.reachable(node, self._context.listener_name) for node in sorted(nodes)]
+        return [
+            NodeEndpoint(node_id=broker.broker_id, host=endpoint.host, port=endpoint.port, rack=broker.rack)
+            for broker, endpoint in filter(None, reachable)
+        ]
+
+
+def _known_size(partition: Partition) -> int:
+    """Bytes of the log that readers see; 0 when that is not known because replicas lag behind."""
+    return partition.log.size_bytes if partition.high_watermark == partition.log.log_end_offset else 0

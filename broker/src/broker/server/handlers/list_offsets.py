@@ -3,6 +3,8 @@
 The special values of tiered storage (-4, -5, -6) are answered as a broker without it does.
 """
 
+from collections import Counter
+
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.protocol.messages.list_offsets import (
     ListOffsetsPartition,
@@ -17,15 +19,18 @@ from broker.server.services import BrokerServices, RequestContext
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING = -1, -2, -3, -4, -5, -6
 # The first version in which each special timestamp may be sent.
 SPECIAL_SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING: 11}
+NEVER = 2**15
 UNKNOWN = (-1, -1, -1)
 LEADER_EPOCH_SINCE = 4
 
 
 def handle(request: ListOffsetsRequest, context: RequestContext, broker: BrokerServices) -> ListOffsetsResponse:
+    named = Counter((topic.name, item.partition_index) for topic in request.topics for item in topic.partitions)
+    twice = {key for key, count in named.items() if count > 1}
     return ListOffsetsResponse(
         topics=[
             ListOffsetsTopicResponse(
-                name=topic.name, partitions=[_partition(topic.name, item, context, broker) for item in topic.partitions]
+                name=topic.name, partitions=[_partition(topic.name, item, twice, context, broker) for item in topic.partitions]
             )
             for topic in request.topics
         ]
@@ -33,13 +38,15 @@ def handle(request: ListOffsetsRequest, context: RequestContext, broker: BrokerS
 
 
 def _partition(
-    topic: str, item: ListOffsetsPartition, context: RequestContext, broker: BrokerServices
+    topic: str, item: ListOffsetsPartition, twice: set[tuple[str, int]], context: RequestContext, broker: BrokerServices
 ) -> ListOffsetsPartitionResponse:
     try:
+        if (topic, item.partition_index) in twice:
+            raise KafkaError(ErrorCode.INVALID_REQUEST)
+        if item.timestamp < 0 and SPECIAL_SINCE.get(item.timestamp, NEVER) > context.api_version:
+            raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
         partition = broker.replicas.find(topic, item.partition_index)
         partition.check_epoch(item.current_leader_epoch)
-        if item.timestamp < 0 and SPECIAL_SINCE.get(item.timestamp, 99) > context.api_version:
-            raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
         timestamp, offset, epoch = _find(partition, item.timestamp)
     except KafkaError as error:
         return ListOffsetsPartitionResponse(
@@ -58,12 +65,10 @@ def _find(partition: Partition, timestamp: int) -> tuple[int, int, int]:
     log = partition.log
     if timestamp == LATEST:
         return -1, partition.high_watermark, partition.leader_epoch
-    if timestamp in (EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING):
+    if timestamp in (EARLIEST, EARLIEST_LOCAL):
         start = log.log_start_offset
-        # The epoch of the first record, when there is one.
-        first = next((epoch for epoch, begin in reversed(log.epochs.entries) if begin <= start), -1)
-        return -1, start, first if log.log_end_offset > start else -1
-    if timestamp == LATEST_TIERED:
+        return -1, start, next((epoch for epoch, begin in reversed(log.epochs.entries) if begin <= start), -1)
+    if timestamp in (LATEST_TIERED, EARLIEST_PENDING):
         return UNKNOWN
     if timestamp == MAX_TIMESTAMP:
         return log.max_timestamp_offset() or UNKNOWN

@@ -17,6 +17,7 @@ from broker.protocol.messages.metadata import (
     MetadataResponseTopic,
 )
 from broker.protocol.types import ZERO_UUID
+from broker.server.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
 from broker.server.services import BrokerServices, RequestContext
 
 CREATE_VERSION = 7
@@ -29,7 +30,7 @@ def handle(request: MetadataRequest, context: RequestContext, broker: BrokerServ
     image = broker.metadata.image
     wants_all = request.topics is None or (context.api_version == 0 and not request.topics)
     if wants_all:
-        topics = [_topic(topic) for _, topic in sorted(image.topics.items())]
+        topics = [_topic(topic, request) for _, topic in sorted(image.topics.items())]
     else:
         topics = [_asked(item.name, item.topic_id, request, broker) for item in request.topics or []]
     brokers = []
@@ -40,7 +41,10 @@ def handle(request: MetadataRequest, context: RequestContext, broker: BrokerServ
                 MetadataResponseBroker(node_id=registered.broker_id, host=endpoint.host, port=endpoint.port, rack=registered.rack)
             )
     controller = brokers[0].node_id if brokers else -1
-    return MetadataResponse(brokers=brokers, cluster_id=broker.cluster_id, controller_id=controller, topics=topics)
+    response = MetadataResponse(brokers=brokers, cluster_id=broker.cluster_id, controller_id=controller, topics=topics)
+    if request.include_cluster_authorized_operations:
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS
+    return response
 
 
 def _asked(name: str | None, topic_id: uuid.UUID, request: MetadataRequest, broker: BrokerServices) -> MetadataResponseTopic:
@@ -49,18 +53,24 @@ def _asked(name: str | None, topic_id: uuid.UUID, request: MetadataRequest, brok
         by_id = image.topic_by_id(topic_id)
         if by_id is None:
             return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id)
-        return _topic(by_id)
+        return _topic(by_id, request)
     topic = image.topics.get(name or "")
     if topic is not None:
-        return _topic(topic)
+        return _topic(topic, request)
     if topic_names.problem(name or "") is not None:
         return MetadataResponseTopic(error_code=ErrorCode.INVALID_TOPIC_EXCEPTION, name=name)
     if request.allow_auto_topic_creation and broker.config.auto_create_topics_enable:
         _create(name or "", broker)
-    return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name=name)
+    internal = name in topic_names.INTERNAL
+    return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name=name, is_internal=internal)
 
 
 def _create(name: str, broker: BrokerServices) -> None:
+    if name in topic_names.INTERNAL:
+        # These have settings of their own; whoever keeps something in them makes them.
+        if name == topic_names.CONSUMER_OFFSETS:
+            broker.groups.ensure_topic()
+        return
     if name in broker.creating or len(broker.creating) >= CREATING_MAX:
         return
     broker.creating[name] = None
@@ -73,8 +83,9 @@ def _create(name: str, broker: BrokerServices) -> None:
     broker.controller.submit(request, CREATE_VERSION, done)
 
 
-def _topic(topic: TopicImage) -> MetadataResponseTopic:
+def _topic(topic: TopicImage, request: MetadataRequest) -> MetadataResponseTopic:
     return MetadataResponseTopic(
+        topic_authorized_operations=TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED,
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.name in topic_names.INTERNAL,

@@ -1,13 +1,16 @@
 """Produce (API key 0), versions 3-13: append one batch per partition, answer when enough replicas have it.
 
 acks=0: nothing is sent, and after an error the connection is closed, so that the client refreshes its metadata.
-With one replica the ISR is this node, so acks=1 and acks=all are answered at once. Not done: transactions, quotas.
+With one replica the ISR is this node, so acks=1 and acks=all are answered at once. Not done: transactions, quotas; a batch
+that belongs to a transaction is refused.
 """
 
 from broker.metadata import topic_names
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.protocol.messages.produce import (
+    BatchIndexAndErrorMessage,
     LeaderIdAndEpoch,
+    NodeEndpoint,
     PartitionProduceData,
     PartitionProduceResponse,
     ProduceRequest,
@@ -15,9 +18,13 @@ from broker.protocol.messages.produce import (
     TopicProduceData,
     TopicProduceResponse,
 )
+from broker.record.batch import CODEC_MASK, TRANSACTIONAL_FLAG, Buffer, peek_attributes
+from broker.record.compression import ZSTD
+from broker.record.validation import RecordValidationError
 from broker.server.services import NO_RESPONSE, BrokerServices, CloseConnection, NoResponse, RequestContext
 
 VALID_ACKS = (-1, 0, 1)
+ZSTD_SINCE, LEADERS_SINCE, TOPIC_IDS_SINCE = 7, 10, 13
 
 
 def handle(request: ProduceRequest, context: RequestContext, broker: BrokerServices) -> ProduceResponse | NoResponse:
@@ -27,13 +34,13 @@ def handle(request: ProduceRequest, context: RequestContext, broker: BrokerServi
         if failed:
             raise CloseConnection(f"an acks=0 produce failed with {ErrorCode(failed[0]).name}")
         return NO_RESPONSE
-    return ProduceResponse(responses=answers)
+    return ProduceResponse(responses=answers, node_endpoints=_leaders(answers, context, broker))
 
 
 def _append_topic(
     topic: TopicProduceData, request: ProduceRequest, context: RequestContext, broker: BrokerServices
 ) -> TopicProduceResponse:
-    by_id = context.api_version >= 13
+    by_id = context.api_version >= TOPIC_IDS_SINCE
     name = broker.replicas.name_of(topic.topic_id) if by_id else topic.name
     missing = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     return TopicProduceResponse(
@@ -42,31 +49,35 @@ def _append_topic(
         partition_responses=[
             PartitionProduceResponse(index=data.index, error_code=missing, base_offset=-1)
             if name is None
-            else _append(name, data, request, broker)
+            else _append(name, data, request, context, broker)
             for data in topic.partition_data
         ],
     )
 
 
-def _append(name: str, data: PartitionProduceData, request: ProduceRequest, broker: BrokerServices) -> PartitionProduceResponse:
+def _append(
+    name: str, data: PartitionProduceData, request: ProduceRequest, context: RequestContext, broker: BrokerServices
+) -> PartitionProduceResponse:
     answer = PartitionProduceResponse(index=data.index, base_offset=-1)
     try:
-        if request.acks not in VALID_ACKS:
-            raise KafkaError(ErrorCode.INVALID_REQUIRED_ACKS, f"acks={request.acks} is not one of -1, 0, 1")
-        if request.transactional_id is not None:
-            raise KafkaError(ErrorCode.UNSUPPORTED_VERSION, "transactions are not supported yet")
-        if name in topic_names.INTERNAL:
-            raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is an internal topic; clients may not write to it")
         partition = broker.replicas.find(name, data.index)
         if data.records is None:
             raise KafkaError(ErrorCode.INVALID_RECORD, "there is no record batch")
         assert not isinstance(data.records, list | tuple)
-        info = broker.replicas.append(partition, data.records, request.acks)  # type: ignore[arg-type]
+        batch: Buffer = data.records  # type: ignore[assignment]
+        _check(name, batch, request, context)
+        info = broker.replicas.append(partition, batch, request.acks)
     except KafkaError as error:
         answer.error_code = error.code
         answer.error_message = error.message
-        if error.code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
-            answer.current_leader = _current_leader(name, data.index, broker)
+        if isinstance(error, RecordValidationError):
+            answer.record_errors = [
+                BatchIndexAndErrorMessage(batch_index=one.batch_index, batch_index_error_message=one.message)
+                for one in error.record_errors
+            ]
+        if error.code is ErrorCode.NOT_LEADER_OR_FOLLOWER and context.api_version >= LEADERS_SINCE:
+            leader_id, leader_epoch = broker.leader_of(name, data.index)
+            answer.current_leader = LeaderIdAndEpoch(leader_id=leader_id, leader_epoch=leader_epoch)
         return answer
     answer.base_offset = info.first_offset
     answer.log_append_time_ms = info.log_append_time_ms
@@ -74,9 +85,33 @@ def _append(name: str, data: PartitionProduceData, request: ProduceRequest, brok
     return answer
 
 
-def _current_leader(name: str, index: int, broker: BrokerServices) -> LeaderIdAndEpoch:
-    topic = broker.metadata.image.topics.get(name)
-    partition = topic.partitions.get(index) if topic is not None else None
-    if partition is None:
-        return LeaderIdAndEpoch()
-    return LeaderIdAndEpoch(leader_id=partition.leader, leader_epoch=partition.leader_epoch)
+def _check(name: str, batch: Buffer, request: ProduceRequest, context: RequestContext) -> None:
+    """What is asked of a batch before its partition sees it."""
+    attributes = peek_attributes(batch)
+    if attributes & TRANSACTIONAL_FLAG and request.transactional_id is None:
+        raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "a batch of a transaction without transactional.id")
+    if context.api_version < ZSTD_SINCE and attributes & CODEC_MASK == ZSTD:
+        raise KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"zstd may be used from version {ZSTD_SINCE} of Produce on")
+    if request.acks not in VALID_ACKS:
+        raise KafkaError(ErrorCode.INVALID_REQUIRED_ACKS, f"acks={request.acks} is not one of -1, 0, 1")
+    if request.transactional_id is not None:
+        raise KafkaError(ErrorCode.UNSUPPORTED_VERSION, "transactions are not supported yet")
+    if name in topic_names.INTERNAL:
+        raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is an internal topic; clients may not write to it")
+
+
+def _leaders(answers: list[TopicProduceResponse], context: RequestContext, broker: BrokerServices) -> list[NodeEndpoint]:
+    """Where the leaders are that the producer should have asked (KIP-951)."""
+    if context.api_version < LEADERS_SINCE:
+        return []
+    nodes = {
+        answer.current_leader.leader_id
+        for topic in answers
+        for answer in topic.partition_responses
+        if answer.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+    }
+    reachable = [broker.reachable(node, context.listener_name) for node in sorted(nodes)]
+    return [
+        NodeEndpoint(node_id=found.broker_id, host=endpoint.host, port=endpoint.port, rack=found.rack)
+        for found, endpoint in filter(None, reachable)
+    ]
