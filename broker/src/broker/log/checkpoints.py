@@ -23,10 +23,10 @@ def encode_offsets(offsets: Offsets) -> bytes:
 
 
 def read_lines(storage: Storage, path: str) -> list[str] | None:
-    """The lines after version and count; None when the file is absent or not what it says."""
+    """The lines after version and count; None when the file is absent or not what it says. The last one ends, too."""
     try:
-        version, count, *lines = storage.read(path).decode().splitlines()
-        return lines if version == VERSION and int(count) == len(lines) else None
+        version, count, *lines, rest = storage.read(path).decode().split("\n")
+        return lines if version == VERSION and int(count) == len(lines) and not rest else None
     except (FileNotFoundError, ValueError):
         return None
 
@@ -64,16 +64,17 @@ class CheckpointWriter:
         """Durable some time later."""
         generation = self._generations[path] = self._generations.get(path, 0) + 1
         temporary = f"{path}.{generation % 2}.tmp"
-        file = None
         try:
             file = self._storage.open(temporary)
+        except OSError as error:
+            self._fail(path, error)
+            return
+        try:
             file.truncate(0)
             file.append([data])
         except OSError as error:
-            if file is not None:
-                file.close()
-            if error.errno not in DISK_FULL:
-                self._on_failure(path, error)
+            file.close()
+            self._fail(path, error)
             return
 
         def synced(error: OSError | None) -> None:
@@ -81,6 +82,13 @@ class CheckpointWriter:
             if error is not None:
                 self._on_failure(path, error)
             elif self._generations[path] == generation:
-                self._storage.rename(temporary, path)
+                try:
+                    self._storage.rename(temporary, path)
+                except OSError as failure:
+                    self._fail(path, failure)
 
         self._storage.fsync_soon([file], synced)
+
+    def _fail(self, path: str, error: OSError) -> None:
+        if error.errno not in DISK_FULL:
+            self._on_failure(path, error)

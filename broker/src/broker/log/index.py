@@ -111,15 +111,19 @@ class OffsetIndex(_Index):
     def append(self, last_offset: int, position: int) -> None:
         self._add(last_offset - self.base_offset, position)
 
-    def position_before(self, offset: int) -> int:
-        """A position at or before the batch that holds `offset`."""
+    def entry_before(self, offset: int) -> tuple[int, int]:
+        """(last offset, position) of the last indexed batch that ends at `offset` or before it; (-1, 0) when there is none."""
         found = self._lower_bound(0, offset - self.base_offset)
-        return self.entry(found - 1)[1] if found else 0
+        return self._absolute(found - 1) if found else (-1, 0)
 
     @property
-    def last_position(self) -> int:
-        """The position of the newest entry; 0 when there is none."""
-        return self.entry(self.count - 1)[1] if self.count else 0
+    def last_entry(self) -> tuple[int, int]:
+        """(last offset, position) of the newest indexed batch; (-1, 0) when there is none."""
+        return self._absolute(self.count - 1) if self.count else (-1, 0)
+
+    def _absolute(self, number: int) -> tuple[int, int]:
+        relative, position = self.entry(number)
+        return self.base_offset + relative, position
 
     def truncate(self, offset: int) -> None:
         """Forget entries of batches that end at or after `offset`."""
@@ -150,11 +154,13 @@ class TimeIndex(_Index):
             self._last = timestamp, self.base_offset + relative
         return self._last
 
-    def maybe_append(self, timestamp: int, last_offset: int) -> None:
-        """Add an entry unless an earlier one has this timestamp or a later one."""
-        if timestamp > self.last_entry[0]:
-            self._add(timestamp, last_offset - self.base_offset)
-            self._last = timestamp, last_offset
+    def maybe_append(self, timestamp: int, last_offset: int) -> bool:
+        """Add an entry unless an earlier one has this timestamp or a later one; whether it did."""
+        if timestamp <= self.last_entry[0]:
+            return False
+        self._add(timestamp, last_offset - self.base_offset)
+        self._last = timestamp, last_offset
+        return True
 
     def lookup(self, timestamp: int) -> int:
         """An offset such that every batch that ends before it is older than `timestamp`."""

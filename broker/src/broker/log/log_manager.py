@@ -6,27 +6,35 @@ Not done: more than one directory, compaction.
 """
 
 import json
+import logging
 import posixpath
 import uuid
 from collections.abc import Callable
 
 from broker.clock.port import Clock
 from broker.log.checkpoints import CheckpointWriter, Offsets, encode_offsets, read_offsets
-from broker.log.failure import LogDirFailure
-from broker.log.file_names import PARTITION_METADATA
+from broker.log.failure import DISK_FULL, LogDirFailure
+from broker.log.file_names import (
+    DELETE_DIRECTORY,
+    PARTITION_METADATA,
+    STRAY_DIRECTORY,
+    partition_in_name,
+    set_aside_name,
+)
 from broker.log.open_files import OpenFiles
 from broker.log.partition_log import LogConfig, PartitionLog
 from broker.log.properties import DirectoryError, MetaProperties
-from broker.protocol.types import uuid_to_base64
+from broker.protocol.types import uuid_from_base64, uuid_to_base64
 from broker.storage.port import Lock, Storage
 
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_STARTS = "log-start-offset-checkpoint"
 HIGH_WATERMARKS = "replication-offset-checkpoint"
-DELETE_SUFFIX = "-delete"
 METADATA_TOPIC = "__cluster_metadata"
 Key = tuple[str, int]
+
+log = logging.getLogger("broker.log")
 
 
 class LogManager:
@@ -44,6 +52,7 @@ class LogManager:
         self.high_watermarks: Offsets = {}
         self._recovery_points: Offsets = {}
         self._log_starts: Offsets = {}
+        self._forgetting = False
         self._lock: Lock | None = None
         self.clean = False
         self.meta: MetaProperties | None = None
@@ -52,7 +61,9 @@ class LogManager:
 
     def claim(self) -> None:
         """Take the directory, making it when it is absent, and read whose it is. DirectoryError when another node has it."""
-        self._storage.make_directory(self.directory)
+        if not self._storage.exists(self.directory):
+            self._storage.make_directory(self.directory)
+            self._storage.fsync_directory(posixpath.dirname(self.directory.rstrip("/")) or ".")
         try:
             self._lock = self._storage.lock(self._path(".lock"))
         except BlockingIOError as error:
@@ -77,7 +88,7 @@ class LogManager:
         self._log_starts = read_offsets(self._storage, self._path(LOG_STARTS))
         self.high_watermarks = read_offsets(self._storage, self._path(HIGH_WATERMARKS))
         for name in self._storage.list_directory(self.directory):
-            if name.endswith(DELETE_SUFFIX):
+            if name.endswith(DELETE_DIRECTORY):
                 self._storage.remove_tree(self._path(name))
 
     def format(self, meta: MetaProperties) -> None:
@@ -97,12 +108,12 @@ class LogManager:
     # Partitions.
 
     def get_or_create(self, topic: str, partition: int, topic_id: uuid.UUID, config: LogConfig) -> PartitionLog:
-        """Open the partition, making its directory when it is new. A directory of another topic id is removed first."""
+        """Open the partition, making its directory when it is new. A directory of another topic id is set aside first."""
         key = (topic, partition)
         if key in self.logs:
             return self.logs[key]
         directory = self._path(f"{topic}-{partition}")
-        self._claim(directory, topic_id)
+        self._claim(directory, key, topic_id)
         self.topic_ids[key] = topic_id
         log = self.logs[key] = PartitionLog(
             self._files,
@@ -116,28 +127,77 @@ class LogManager:
         )
         return log
 
-    def _claim(self, directory: str, topic_id: uuid.UUID) -> None:
-        """A topic made again under its old name must not find the old one's records."""
+    def _claim(self, directory: str, key: Key, topic_id: uuid.UUID) -> None:
+        """A topic made again under its old name must not find the old one's records. A torn id is written anew."""
         path = posixpath.join(directory, PARTITION_METADATA)
+        found = self._topic_id(directory)
+        if found == topic_id:
+            return
+        if found is not None:
+            self._set_aside(key)
+        if not self._storage.exists(directory):
+            self._forget_offsets(key)
+            self._storage.make_directory(directory)
         content = f"version: 0\ntopic_id: {uuid_to_base64(topic_id)}".encode()
-        if self._storage.exists(path):
-            if self._storage.read(path).strip() == content:
-                return
-            self._storage.remove_tree(directory)
-        self._storage.make_directory(directory)
         self._storage.write_atomically(path, content, durable=False)
+
+    def _topic_id(self, directory: str) -> uuid.UUID | None:
+        """Whose directory it is; None when it does not say so."""
+        path = posixpath.join(directory, PARTITION_METADATA)
+        if not self._storage.exists(path):
+            return None
+        try:
+            lines = dict(line.split(": ", 1) for line in self._storage.read(path).decode().splitlines())
+            return uuid_from_base64(lines["topic_id"].strip())
+        except (ValueError, KeyError):
+            return None
+
+    def set_strays_aside(self) -> None:
+        """Rename partitions that the cluster does not know (any more). Called when all that it knows are open."""
+        for name in self._storage.list_directory(self.directory):
+            key = partition_in_name(name)
+            if key is not None and key not in self.logs and self._topic_id(self._path(name)) is not None:
+                self._set_aside(key)
+
+    def _set_aside(self, key: Key) -> None:
+        """Kafka's way with records that belong to nobody: they are kept, under another name."""
+        topic, partition = key
+        found = self._topic_id(self._path(f"{topic}-{partition}"))
+        number = found.int if found is not None else 0
+        while self._storage.exists(target := self._path(set_aside_name(topic, partition, f"{number:032x}", STRAY_DIRECTORY))):
+            number += 1
+        log.warning("the cluster does not know %s-%d with this topic id; its directory becomes %s", topic, partition, target)
+        self._storage.rename(self._path(f"{topic}-{partition}"), target)
 
     def delete(self, topic: str, partition: int, delay_ms: int) -> None:
         """Rename the directory at once, remove it later."""
         key = (topic, partition)
-        log = self.logs.pop(key)
+        closed = self.logs.pop(key)
         topic_id = self.topic_ids.pop(key)
-        log.close(clean=False)
-        target = self._path(f"{topic}-{partition}.{topic_id.hex}{DELETE_SUFFIX}")
-        self._storage.rename(log.directory, target)
+        closed.close(clean=False)
+        target = self._path(set_aside_name(topic, partition, topic_id.hex, DELETE_DIRECTORY))
+        self._storage.rename(closed.directory, target)
+        self._forget_offsets(key)
+        if not self._forgetting:
+            self._forgetting = True
+            self._clock.call_soon(self._forget_deleted)
+        self._call_later(delay_ms, lambda: self._storage.remove_tree(target))
+
+    def _forget_offsets(self, key: Key) -> None:
         for offsets in (self._recovery_points, self._log_starts, self.high_watermarks):
             offsets.pop(key, None)
-        self._call_later(delay_ms, lambda: self._storage.remove_tree(target))
+
+    def _forget_deleted(self) -> None:
+        """A topic made again under its old name must not find the old one's checkpoints either."""
+        self._forgetting = False
+        if self._lock is None:
+            return
+        for name, offsets in self._checkpointed().items():
+            try:
+                self._checkpoints.write_now(self._path(name), encode_offsets(offsets))
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    self.fail(LogDirFailure(self._path(name), error))
 
     def space(self) -> tuple[int, int]:
         """Bytes of the volume: all, and those that can still be used."""
@@ -163,7 +223,7 @@ class LogManager:
 
     def flush_soon(self) -> None:
         """fsync every log that has grown, then note the recovery points. Called every flush interval."""
-        waiting = [log for log in self.logs.values() if log.persisted_end_offset < log.log_end_offset]
+        waiting = [partition for partition in self.logs.values() if partition.needs_flush]
         left = len(waiting)
 
         def finished(error: OSError | None) -> None:
@@ -172,17 +232,21 @@ class LogManager:
             if left == 0 and error is None and self._lock is not None:
                 self.write_recovery_points()
 
-        for log in waiting:
-            log.flush_soon(finished)
+        for partition in waiting:
+            partition.flush_soon(finished)
 
     def write_recovery_points(self) -> None:
         """Note how much of each log is durable, and where the ones that begin inside a segment begin."""
-        points = {key: log.persisted_end_offset for key, log in self.logs.items()}
+        for name, offsets in self._checkpointed().items():
+            self._checkpoints.write_soon(self._path(name), encode_offsets(offsets))
+
+    def _checkpointed(self) -> dict[str, Offsets]:
+        """The checkpoints that this class keeps, by file."""
+        points = {key: one.recovery_point for key, one in self.logs.items()}
         starts = {
-            key: log.log_start_offset for key, log in self.logs.items() if log.log_start_offset > log.segments[0].base_offset
+            key: one.log_start_offset for key, one in self.logs.items() if one.log_start_offset > one.segments[0].base_offset
         }
-        self._checkpoints.write_soon(self._path(RECOVERY_POINTS), encode_offsets(points))
-        self._checkpoints.write_soon(self._path(LOG_STARTS), encode_offsets(starts))
+        return {RECOVERY_POINTS: points, LOG_STARTS: starts}
 
     def write_high_watermarks(self, offsets: Offsets) -> None:
         """Remember up to where consumers could read."""
@@ -190,14 +254,26 @@ class LogManager:
         self._checkpoints.write_soon(self._path(HIGH_WATERMARKS), encode_offsets(offsets))
 
     def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
-        """Close all logs; on a clean stop write checkpoints and, last, the marker that spares the next start its checks."""
-        for log in self.logs.values():
-            log.close(clean=clean)
+        """Close all logs; on a clean stop write checkpoints and, last, the marker that spares the next start its checks.
+
+        What cannot be written (a full disk) is said, and there is no marker: the next start checks the logs.
+        """
+        for key, one in self.logs.items():
+            try:
+                one.close(clean=clean)
+            except OSError as error:
+                log.error("%s-%d could not be closed cleanly: %s", *key, error)
+                clean = False
         if clean:
-            points = {key: log.log_end_offset for key, log in self.logs.items()}
-            self._checkpoints.write_now(self._path(RECOVERY_POINTS), encode_offsets(points))
-            self._checkpoints.write_now(self._path(HIGH_WATERMARKS), encode_offsets(self.high_watermarks))
-            marker = json.dumps({"version": 0, "brokerEpoch": broker_epoch}, separators=(",", ":"))
-            self._storage.write_atomically(self._path(CLEAN_SHUTDOWN), marker.encode())
+            try:
+                self._write_marker(broker_epoch)
+            except OSError as error:
+                log.error("%s could not be closed cleanly: %s", self.directory, error)
         self.logs.clear()
         self.release()
+
+    def _write_marker(self, broker_epoch: int) -> None:
+        for name, offsets in (self._checkpointed() | {HIGH_WATERMARKS: self.high_watermarks}).items():
+            self._checkpoints.write_now(self._path(name), encode_offsets(offsets))
+        marker = json.dumps({"version": 0, "brokerEpoch": broker_epoch}, separators=(",", ":"))
+        self._storage.write_atomically(self._path(CLEAN_SHUTDOWN), marker.encode())

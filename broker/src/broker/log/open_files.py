@@ -24,8 +24,7 @@ class OpenFiles:
 
     def add(self, file: "LogFile") -> None:
         """Called by a file that has just been opened."""
-        self._open[file] = None
-        while len(self._open) > self._limit:
+        while len(self._open) >= self._limit:
             oldest = next(iter(self._open))
             if oldest.used:
                 oldest.used = False
@@ -33,6 +32,7 @@ class OpenFiles:
                 self._open[oldest] = None
             else:
                 oldest.close()
+        self._open[file] = None
 
     def remove(self, file: "LogFile") -> None:
         self._open.pop(file, None)
@@ -52,11 +52,14 @@ class LogFile:
 
     def get(self) -> File:
         """The open file."""
-        self.used = True
         if self._file is None:
+            # One use is no habit: what is used again before its turn to be closed stays open.
+            self.used = False
             self._file = self._files.storage.open(self.path)
             self.size = self._file.size
             self._files.add(self)
+        else:
+            self.used = True
         return self._file
 
     def append(self, buffers: Sequence[Buffer]) -> int:
@@ -71,7 +74,7 @@ class LogFile:
         return position
 
     def pread(self, length: int, position: int) -> bytes:
-        return (self._file or self.get()).pread(length, position)
+        return self.get().pread(length, position)
 
     def truncate(self, size: int) -> None:
         self.get().truncate(size)

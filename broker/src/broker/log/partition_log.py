@@ -1,11 +1,13 @@
 """The log of one partition: gives offsets, checks producers, rolls segments, reads, retains.
 
 Invariants: segments are consecutive, the last one is active; `log_start_offset <= log_end_offset`; an append either happened
-whole or not at all. An append is done when write(2) returned; only `flush_soon` and a clean close make it durable.
+whole or not at all. An append is done when write(2) returned; only `flush_soon` and a clean close make it durable. Below
+`recovery_point` the log, its indexes and its leader epochs are durable, and a start after a crash trusts them unseen.
 Leaves out: who may append and what is visible (`replication`), which logs exist (`log_manager`).
 Source: ``UnifiedLog``, ``LocalLog``. Not done: appending as a follower, truncation (with the second broker).
 """
 
+import posixpath
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,17 +15,20 @@ from typing import NamedTuple, Protocol
 
 from broker.log import producer_snapshot
 from broker.log.failure import DISK_FULL, LogDirFailure
-from broker.log.file_names import LEADER_EPOCHS, SNAPSHOT, segment_path
+from broker.log.file_names import LEADER_EPOCHS, PARTITION_METADATA, SNAPSHOT, segment_path
 from broker.log.open_files import OpenFiles
 from broker.log.recovery import LogLoader
 from broker.log.segment import Segment
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.record.batch import BatchHeader, Buffer, TimestampType, patch, read_header, stamp
 from broker.record.validation import ValidationRules, only_batch, validate_client_batch
+from broker.storage.port import File
 
 LOG_APPEND_TIME = "LogAppendTime"
 # How many ends of reads are remembered, so that a consumer that goes on where it stopped needs no index.
 READ_ENDS_MAX = 16
+# How many segments one round of fsyncs covers, so that their files are all open at the same time.
+SEGMENTS_PER_FLUSH = 64
 
 
 class LogConfig(Protocol):
@@ -87,18 +92,28 @@ class PartitionLog:
             index_interval_bytes=config.index_interval_bytes,
             recovery_point=recovery_point,
             clean=clean,
+            compacted=self._rules.keys_required,
             now_ms=now_ms,
         ).load()
         self.segments, self.producers, self.epochs = loaded.segments, loaded.producers, loaded.epochs
         self.cut_bytes = loaded.cut_bytes
         self.log_end_offset = max(loaded.end_offset, self.segments[-1].base_offset)
         self.log_start_offset = min(max(start_offset, self.segments[0].base_offset), self.log_end_offset)
-        # What survives the death of the machine; kept in recovery-point-offset-checkpoint.
+        # What of the log survives the death of the machine.
         self.persisted_end_offset = self.log_end_offset if clean else min(recovery_point, self.log_end_offset)
+        # Kept in recovery-point-offset-checkpoint.
+        self.recovery_point = self.persisted_end_offset
         self._flushing = False
         # Who waits for the fsync after the one in flight; the callers have one call under way each.
         self._flush_waiting: list[Callable[[OSError | None], None]] = []
-        self._epochs_durable = False
+        # Sealed segments whose index files were not fsynced yet, oldest first.
+        self._loose_indexes = [segment for segment in self.segments[:-1] if not segment.indexes_durable]
+        # Whether the checkpoint of the epochs on disk says the same as `epochs`, and how often it was written.
+        self._epochs_durable = clean and not self.epochs.dirty
+        self._epochs_written = 0
+        # Whether the names of the directory and its small files are durable.
+        self._names_durable = clean
+        self._closed = False
         # Where reads ended: offset -> (segment, position).
         self._read_ends: dict[int, tuple[Segment, int]] = {}
 
@@ -135,7 +150,7 @@ class PartitionLog:
         if header.producer_id >= 0:
             known = self.producers.check(header)
             if known is not None:
-                return AppendInfo(known.first_offset, known.last_offset, -1, duplicate=True)
+                return AppendInfo(known.first_offset, known.last_offset, known.timestamp, duplicate=True)
         settled = header._replace(base_offset=self.log_end_offset, partition_leader_epoch=leader_epoch)
         if self._rules.timestamp_type is TimestampType.LOG_APPEND_TIME:
             settled, buffers = stamp(batch, settled, timestamp_type=TimestampType.LOG_APPEND_TIME, max_timestamp=now_ms)
@@ -179,15 +194,21 @@ class PartitionLog:
 
     def _refusal(self, error: OSError) -> KafkaError:
         """What the writer is told; anything but a full disk is the end of the directory."""
-        if error.errno not in DISK_FULL:
-            self._on_failure(LogDirFailure(self.directory, error))
+        self.fail(error)
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error.strerror or error}")
 
+    def fail(self, error: OSError) -> None:
+        """Tell the node that the directory has failed, unless the disk is just full."""
+        if error.errno not in DISK_FULL:
+            self._on_failure(LogDirFailure(self.directory, error))
+
     def roll(self, now_ms: int) -> None:
-        """Close the active segment and begin the next at the log end offset, with a snapshot of the producers."""
+        """Close the active segment and begin the next at the log end offset, with a snapshot of the producers.
+
+        OSError leaves everything as it was.
+        """
         self._write_snapshot()
         self.active.seal()
-        self.active.log.get()
         new = Segment(
             self._files,
             self.directory,
@@ -195,7 +216,12 @@ class PartitionLog:
             index_interval_bytes=self.config.index_interval_bytes,
             created_ms=now_ms,
         )
-        new.create()
+        try:
+            new.create()
+        except OSError:
+            new.remove()
+            raise
+        self._loose_indexes.append(self.active)
         self.segments.append(new)
         self.flush_soon(lambda error: None)
 
@@ -206,17 +232,26 @@ class PartitionLog:
     def assign_epoch(self, epoch: int, start_offset: int) -> None:
         """Note that a leader epoch begins at an offset, if that is news."""
         if self.epochs.assign(epoch, start_offset):
-            self._write_epochs(durable=False)
+            self._save_epochs()
 
-    def _write_epochs(self, *, durable: bool) -> None:
-        self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render(), durable=durable)
+    def _save_epochs(self) -> bool:
+        """Replace the checkpoint, to be fsynced by the next flush; False when that must try again."""
+        self._epochs_durable = False
+        self._epochs_written += 1
+        try:
+            self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render(), durable=False)
+        except OSError as error:
+            self.fail(error)
+            return False
         self.epochs.dirty = False
-        self._epochs_durable = durable
+        return True
 
     # Reading.
 
     def read(self, offset: int, max_bytes: int, upper_offset: int, *, at_least_one: bool = True) -> list[Buffer]:
         """Whole batches from the one that holds `offset`, below `upper_offset`: at most `max_bytes`, but `at_least_one`."""
+        if offset >= self.log_end_offset:
+            return []
         segment, position = self._read_ends.get(offset) or (None, 0)
         if segment is None or (position >= segment.size and segment is not self.active):
             found = self._find(offset)
@@ -276,16 +311,20 @@ class PartitionLog:
         if "delete" not in self.config.cleanup_policy.split(","):
             return 0
         dropped = 0
-        while self._first_is_due(now_ms, high_watermark):
-            if len(self.segments) == 1:
-                self.roll(now_ms)
-            self._drop(self.segments.pop(0), call_later)
-            dropped += 1
+        try:
+            while self._first_is_due(now_ms, high_watermark):
+                if len(self.segments) == 1:
+                    self.roll(now_ms)
+                self._drop(self.segments[0], call_later)
+                del self.segments[0]
+                dropped += 1
+        except OSError as error:
+            self.fail(error)
         if dropped:
             self._read_ends.clear()
             self.log_start_offset = max(self.log_start_offset, self.segments[0].base_offset)
             self.epochs.truncate_from_start(self.log_start_offset)
-            self._write_epochs(durable=False)
+            self._save_epochs()
         return dropped
 
     def _first_is_due(self, now_ms: int, high_watermark: int) -> bool:
@@ -298,6 +337,8 @@ class PartitionLog:
         return too_old or 0 <= config.retention_bytes <= self.size_bytes - first.size
 
     def _drop(self, segment: Segment, call_later: Callable[[int, Callable[[], None]], None]) -> None:
+        if segment in self._loose_indexes:
+            self._loose_indexes.remove(segment)
         segment.close()
         paths = segment.mark_deleted()
         snapshot = segment_path(self.directory, segment.base_offset, SNAPSHOT)
@@ -313,6 +354,11 @@ class PartitionLog:
 
     # Durability.
 
+    @property
+    def needs_flush(self) -> bool:
+        """Whether something of this log would not survive the death of the machine, or is not noted as such."""
+        return self.recovery_point < self.log_end_offset
+
     def flush_soon(self, done: Callable[[OSError | None], None]) -> None:
         """fsync on the worker what was appended before this call. One is in flight; the next covers all who came meanwhile."""
         self._flush_waiting.append(done)
@@ -321,37 +367,101 @@ class PartitionLog:
 
     def _flush(self) -> None:
         self._flushing = True
-        target = self.log_end_offset
         waiting, self._flush_waiting = self._flush_waiting, []
+        segments = self._unflushed()
+        rest = segments[SEGMENTS_PER_FLUSH:]
+        target = rest[0].base_offset if rest else self.log_end_offset
+        epochs_written = self._epochs_written
+        indexed: list[Segment] = []
 
         def finished(error: OSError | None) -> None:
             self._flushing = False
             if error is not None:
                 self._on_failure(LogDirFailure(self.directory, error))
-            else:
-                if not self._epochs_durable:
-                    self._write_epochs(durable=True)
-                self.persisted_end_offset = max(self.persisted_end_offset, target)
-            for done in waiting:
+            elif not self._closed:
+                self._note_durable(target, indexed, epochs_written)
+                if rest:
+                    self._flush_waiting = [*waiting, *self._flush_waiting]
+                    self._flush()
+                    return
+            answered = waiting
+            if self._closed:
+                answered, self._flush_waiting = [*waiting, *self._flush_waiting], []
+            for done in answered:
                 done(error)
             if self._flush_waiting and error is None and not self._flushing:
                 self._flush()
 
-        self._storage.fsync_soon([segment.log.get() for segment in self._unflushed()], finished, [self.directory])
+        try:
+            files, small = [segment.log.get() for segment in segments[:SEGMENTS_PER_FLUSH]], self._small_files()
+            epochs_written = self._epochs_written
+            indexed += self._written_indexes()
+            files += [index.file.get() for segment in indexed for index in (segment.offset_index, segment.time_index)]
+            directories = [self.directory] if self._names_durable else [self.directory, posixpath.dirname(self.directory)]
+            self._storage.fsync_soon([*files, *small], finished, directories)
+        except OSError as error:
+            finished(error)
+            return
+        for file in small:
+            file.close()
 
     def _unflushed(self) -> list[Segment]:
-        """Segments with bytes beyond the recovery point."""
+        """Segments with bytes that were not fsynced."""
         first = max(bisect_right(self.segments, self.persisted_end_offset, key=lambda segment: segment.base_offset) - 1, 0)
         return self.segments[first:]
 
+    def _small_files(self) -> list[File]:
+        """The checkpoint of the epochs and the topic id, as far as they have to be fsynced."""
+        names = []
+        if not self._epochs_durable and (not self.epochs.dirty or self._save_epochs()):
+            names.append(LEADER_EPOCHS)
+        if not self._names_durable:
+            names.append(PARTITION_METADATA)
+        paths = [f"{self.directory}/{name}" for name in names]
+        return [self._storage.open(path) for path in paths if self._storage.exists(path)]
+
+    def _written_indexes(self) -> list[Segment]:
+        """Sealed segments whose indexes were not fsynced and are written completely: all, unless the disk is full."""
+        found = []
+        for segment in self._loose_indexes[:SEGMENTS_PER_FLUSH]:
+            try:
+                segment.flush_indexes()
+            except OSError as error:
+                self.fail(error)
+                break
+            found.append(segment)
+        return found
+
+    def _note_durable(self, end_offset: int, indexed: list[Segment], epochs_written: int) -> None:
+        """Everything up to `end_offset`, some indexes and a version of the epochs are durable."""
+        for segment in indexed:
+            segment.indexes_durable = True
+        self._loose_indexes = [segment for segment in self._loose_indexes if not segment.indexes_durable]
+        if epochs_written == self._epochs_written and not self.epochs.dirty:
+            self._epochs_durable = True
+        self._names_durable = True
+        self.persisted_end_offset = max(self.persisted_end_offset, end_offset)
+        if self._epochs_durable:
+            ends = [self.persisted_end_offset, *(segment.base_offset for segment in self._loose_indexes[:1])]
+            self.recovery_point = max(self.recovery_point, min(ends))
+
     def close(self, *, clean: bool) -> None:
-        """On a clean stop everything is fsynced and the producers are kept in a snapshot."""
-        if clean:
-            self.active.seal()
-            self._write_snapshot()
-            self._write_epochs(durable=True)
-            for segment in self._unflushed():
-                segment.log.get().fsync()
-            self.persisted_end_offset = self.log_end_offset
-        for segment in self.segments:
-            segment.close()
+        """On a clean stop everything is fsynced and the producers are kept in a snapshot. OSError says what could not be."""
+        self._closed = True
+        try:
+            if clean:
+                self._make_durable()
+        finally:
+            for segment in self.segments:
+                segment.close()
+
+    def _make_durable(self) -> None:
+        self.active.seal()
+        self._write_snapshot()
+        for segment in self._unflushed():
+            segment.log.get().fsync()
+        for segment in [*self._loose_indexes, self.active]:
+            if not segment.indexes_durable:
+                segment.fsync_indexes()
+        self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render())
+        self.persisted_end_offset = self.recovery_point = self.log_end_offset

@@ -33,8 +33,9 @@ class MetaProperties:
     @classmethod
     def parse(cls, data: bytes, directory: str) -> "MetaProperties":
         """DirectoryError names the file and what it lacks."""
-        found = dict(line.split("=", 1) for line in data.decode().splitlines() if "=" in line and not line.startswith("#"))
         try:
+            lines = [line for line in data.decode().splitlines() if "=" in line and not line.startswith("#")]
+            found = dict(line.split("=", 1) for line in lines)
             return cls(found["cluster.id"].strip(), int(found["node.id"]), uuid_from_base64(found["directory.id"].strip()))
         except (KeyError, ValueError) as error:
             raise DirectoryError(

@@ -1,8 +1,10 @@
 """Opening a partition's directory: which segments there are, what of them stands, and what their producers and epochs are.
 
 After a clean stop only what lies behind the indexes is read. Otherwise every segment that reaches past the recovery point is
-checked batch by batch: its torn tail is cut, its indexes are rebuilt, and segments behind a cut are dropped.
-Source: ``LogLoader``. Not done: the swap files of an interrupted compaction of Kafka's own (refused by name).
+checked batch by batch: its torn tail is cut, its indexes are rebuilt, and segments behind a cut are dropped: what was not
+fsynced survives up to some offset, never with a hole. An index that is missing or does not agree with its log is rebuilt, an
+index without a log is removed, and leader epochs without a file are read from all batch headers. Source: ``LogLoader``.
+Not done: the swap files of an interrupted compaction of Kafka's own (refused by name).
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 from broker.log import producer_snapshot
 from broker.log.checkpoints import read_lines
 from broker.log.file_names import (
+    INDEX_SUFFIXES,
     LEADER_EPOCHS,
     LEFTOVER_SUFFIXES,
     LOG,
@@ -40,7 +43,10 @@ class Loaded:
 
 
 class LogLoader:
-    """One opening of one directory. `recovery_point`: what lies below it was durable; `clean`: everything was."""
+    """One opening of one directory. `recovery_point`: what lies below it was durable; `clean`: everything was.
+
+    `compacted`: offsets may be missing at the end of a segment.
+    """
 
     def __init__(
         self,
@@ -50,6 +56,7 @@ class LogLoader:
         index_interval_bytes: int,
         recovery_point: int,
         clean: bool,
+        compacted: bool,
         now_ms: int,
     ) -> None:
         self._files = files
@@ -58,6 +65,7 @@ class LogLoader:
         self._interval = index_interval_bytes
         self._recovery_point = recovery_point
         self._clean = clean
+        self._compacted = compacted
         self._now_ms = now_ms
         # (epoch, first offset) as the headers of checked batches show them.
         self._epochs_seen: list[tuple[int, int]] = []
@@ -66,30 +74,40 @@ class LogLoader:
         """Open all segments, recovering those that need it. An empty directory gets its first segment."""
         names = self._names()
         bases = sorted(base for name in names if (base := offset_in_name(name, LOG)) is not None)
-        loaded = Loaded([], self._epochs())
+        loaded = Loaded([], LeaderEpochs())
+        hole = False
         for number, base in enumerate(bases):
-            if loaded.cut_bytes:
-                self._segment(base, names).remove(self._directory)
-                continue
+            hole = hole or (bool(loaded.segments) and self._lacks_something_before(base, loaded))
+            segment = self._segment(base, names)
             last = number == len(bases) - 1
+            if hole or not (segment.size or last):
+                # An empty one in between is left by a roll that a full disk refused.
+                loaded.cut_bytes += segment.size
+                segment.remove()
+                continue
             suspect = not self._clean and (last or bases[number + 1] > self._recovery_point)
-            self._open(self._segment(base, names), loaded, suspect=suspect, last=last)
+            self._open(segment, loaded, suspect=suspect, last=last)
         if not loaded.segments:
             first = self._segment(0, ())
             first.create()
             loaded.segments.append(first)
-        loaded.epochs.truncate_from_end(loaded.end_offset)
-        for epoch, offset in self._epochs_seen:
-            if epoch > loaded.epochs.latest:
-                loaded.epochs.assign(epoch, offset)
+        loaded.epochs = self._epochs(loaded)
         loaded.producers = self._producers(names, loaded)
         return loaded
+
+    def _lacks_something_before(self, base: int, loaded: Loaded) -> bool:
+        """Whether what was not fsynced has a hole before the segment at `base`: a cut, or batches that never arrived."""
+        if loaded.cut_bytes:
+            return True
+        return not (self._clean or self._compacted) and base > self._recovery_point and loaded.end_offset < base
 
     def _names(self) -> list[str]:
         """The files of the directory, without what a crash has left over."""
         kept = []
-        for name in self._storage.list_directory(self._directory):
-            if name.endswith(LEFTOVER_SUFFIXES):
+        found = self._storage.list_directory(self._directory)
+        logs = {offset_in_name(name, LOG) for name in found}
+        for name in found:
+            if name.endswith(LEFTOVER_SUFFIXES) or not _indexed_offsets(name) <= logs:
                 self._storage.remove(f"{self._directory}/{name}")
             elif name.endswith(SWAP):
                 raise DirectoryError(f"{self._directory}/{name} is of an unfinished compaction; let Apache Kafka finish it")
@@ -112,21 +130,40 @@ class LogLoader:
 
     def _open(self, segment: Segment, loaded: Loaded, *, suspect: bool, last: bool) -> None:
         loaded.segments.append(segment)
-        if suspect or not segment.indexes_are_sound():
+        if suspect:
             loaded.end_offset, cut = segment.recover(self._note_epoch)
             loaded.cut_bytes += cut
-        elif last:
-            loaded.end_offset = segment.load()
-        else:
+            return
+        if not segment.indexes_are_sound():
+            segment.rebuild_indexes()
+            segment.fsync_indexes()
+        if not last:
             segment.load_sealed()
+            return
+        loaded.end_offset, garbage = segment.load()
+        if garbage:
+            loaded.end_offset, cut = segment.recover(self._note_epoch)
+            loaded.cut_bytes += cut
 
     def _note_epoch(self, header: BatchHeader) -> None:
         if not self._epochs_seen or self._epochs_seen[-1][0] != header.partition_leader_epoch:
             self._epochs_seen.append((header.partition_leader_epoch, header.base_offset))
 
-    def _epochs(self) -> LeaderEpochs:
+    def _epochs(self, loaded: Loaded) -> LeaderEpochs:
+        """From the checkpoint and, behind it, from the headers of the checked batches; from all headers without a checkpoint."""
         lines = read_lines(self._storage, f"{self._directory}/{LEADER_EPOCHS}")
-        return LeaderEpochs.parse(lines or []) or LeaderEpochs()
+        epochs = LeaderEpochs.parse(lines) if lines is not None else None
+        if epochs is None or not _agree(epochs, loaded.segments):
+            epochs = LeaderEpochs()
+            self._epochs_seen.clear()
+            for segment in loaded.segments:
+                for _, header in scan_headers(segment.log, 0, segment.size):
+                    self._note_epoch(header)
+        epochs.truncate_from_end(loaded.end_offset)
+        for epoch, offset in self._epochs_seen:
+            if epoch > epochs.latest:
+                epochs.assign(epoch, offset)
+        return epochs
 
     def _producers(self, names: list[str], loaded: Loaded) -> ProducerState:
         """From the newest usable snapshot and the batches after it. Snapshots that belong to no segment are removed."""
@@ -162,3 +199,19 @@ class LogLoader:
                         state.update(header, batch)
                 elif header.producer_id >= 0:
                     state.update(header)
+
+
+def _agree(epochs: LeaderEpochs, segments: list[Segment]) -> bool:
+    """Whether the epochs are those of the first batch of each segment, as far as they reach. The file may be torn."""
+    for segment in segments:
+        _, first = next(scan_headers(segment.log, 0, segment.size), (0, None))
+        if first is None or first.partition_leader_epoch > epochs.latest:
+            continue
+        if epochs.epoch_at(first.base_offset) != first.partition_leader_epoch:
+            return False
+    return True
+
+
+def _indexed_offsets(name: str) -> set[int]:
+    """The offset in the name of an index file; nothing for another file."""
+    return {offset for suffix in INDEX_SUFFIXES if (offset := offset_in_name(name, suffix)) is not None}

@@ -2,13 +2,16 @@
 
 Owns: appending with index entries where Kafka places them, finding a batch by offset or time, reading whole batches, cutting
 a torn tail, rebuilding indexes. Invariant: an index entry stands at the first batch that begins more than
-`index_interval_bytes` behind the last one that has one, so a rebuilt index equals the one that grew.
+`index_interval_bytes` behind the last one that has one, so a rebuilt index equals the one that grew. An index is a hint: one
+that does not agree with the log, when it is opened or when it is used, is built anew.
 Leaves out: which segment is active, offsets to assign, producer state (`partition_log`). Source: ``LogSegment``.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
-from broker.log.file_names import DELETED, LOG, OFFSET_INDEX, SEGMENT_SUFFIXES, TIME_INDEX, segment_path
+from broker.log.file_names import DELETED, INDEX_SUFFIXES, LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX, segment_path
 from broker.log.index import RELATIVE_OFFSET_MAX, OffsetIndex, TimeIndex
 from broker.log.open_files import LogFile, OpenFiles
 from broker.log.scan import scan_batches, scan_headers
@@ -23,19 +26,22 @@ from broker.record.batch import (
 )
 from broker.record.records import iter_records
 
-EMPTY = memoryview(b"")
+NO_OFFSET = -1
 
 
 class Segment:
     """Batches from `base_offset` on."""
 
     __slots__ = (
+        "_directory",
         "_files",
+        "_has_indexes",
         "_indexed_position",
         "base_offset",
         "created_ms",
         "first_timestamp",
         "index_interval_bytes",
+        "indexes_durable",
         "log",
         "max_timestamp",
         "max_timestamp_offset",
@@ -55,6 +61,10 @@ class Segment:
     ) -> None:
         """`existing`: the suffixes of those of its files that are there already."""
         self._files = files
+        self._directory = directory
+        self._has_indexes = OFFSET_INDEX in existing and TIME_INDEX in existing
+        # Whether the index files were fsynced since they changed. Set by whoever fsyncs them.
+        self.indexes_durable = False
         self.base_offset = base_offset
         self.index_interval_bytes = index_interval_bytes
         self.created_ms = created_ms
@@ -100,6 +110,7 @@ class Segment:
             self.offset_index.append(header.last_offset, position)
             self.time_index.maybe_append(self.max_timestamp, self.max_timestamp_offset)
             self._indexed_position = position
+            self.indexes_durable = False
 
     def should_roll(
         self,
@@ -113,15 +124,15 @@ class Segment:
         index_bytes: int,
     ) -> bool:
         """Whether these bytes belong into a new segment: by size, age, a full index, or an offset out of reach."""
+        if not self.log.size:
+            return False  # The next one would begin at the same offset.
         if self.log.size + size > segment_bytes:
             return True
-        if self.log.size:
-            began = self.first_batch_timestamp()
-            waited = first.max_timestamp - began if began >= 0 else now_ms - self.created_ms
-            if waited > segment_ms:
-                return True
+        began = self.first_batch_timestamp()
+        waited = first.max_timestamp - began if began >= 0 else now_ms - self.created_ms
         return (
-            last_offset - self.base_offset > RELATIVE_OFFSET_MAX
+            waited > segment_ms
+            or last_offset - self.base_offset > RELATIVE_OFFSET_MAX
             or self.offset_index.size_bytes + 8 > index_bytes
             # The last place is for the entry at the roll.
             or self.time_index.size_bytes + 24 > index_bytes
@@ -134,21 +145,43 @@ class Segment:
 
     def seal(self) -> None:
         """No more appends for now: the time index gets the largest timestamp, and everything pending is written."""
-        self.time_index.maybe_append(self.max_timestamp, self.max_timestamp_offset)
+        if self.time_index.maybe_append(self.max_timestamp, self.max_timestamp_offset):
+            self.indexes_durable = False
         self.flush_indexes()
 
     def flush_indexes(self) -> None:
         self.offset_index.flush()
         self.time_index.flush()
 
+    def fsync_indexes(self) -> None:
+        """Make the indexes durable, blocking."""
+        self.flush_indexes()
+        for index in (self.offset_index, self.time_index):
+            index.file.get().fsync()
+        self.indexes_durable = True
+
     # Reading
 
     def position_of(self, offset: int) -> tuple[int, BatchHeader] | None:
         """Position and header of the batch that holds `offset`, or of the first one after it; None when there is none."""
-        for position, header in scan_headers(self.log, self.offset_index.position_before(offset), self.log.size):
+        for position, header in self._headers_from(offset):
             if header.last_offset >= offset:
                 return position, header
         return None
+
+    def _headers_from(self, offset: int) -> Iterator[tuple[int, BatchHeader]]:
+        """(position, header) of the batches from one on that begins at `offset` or before it."""
+        indexed, position = self.offset_index.entry_before(offset)
+        headers = scan_headers(self.log, position, self.log.size)
+        if indexed < 0:
+            return headers
+        first = next(headers, None)
+        if first is None or first[1].last_offset != indexed:
+            # The index lies. A full disk does not matter here: what cannot be written waits for the next flush.
+            with contextlib.suppress(OSError):
+                self.rebuild_indexes()
+            return scan_headers(self.log, 0, self.log.size)
+        return itertools.chain((first,), headers)
 
     def read_at(self, position: int, max_bytes: int, upper_offset: int | None, *, at_least_one: bool) -> tuple[memoryview, int]:
         """Whole batches from a position where one begins, below `upper_offset`; and where the last of them begins.
@@ -168,7 +201,7 @@ class Segment:
     def find_timestamp(self, timestamp: int, start_offset: int) -> tuple[int, int, int] | None:
         """(timestamp, offset, leader epoch) of the first record from `start_offset` on that is not older than `timestamp`."""
         first = max(self.time_index.lookup(timestamp), start_offset)
-        for position, header in scan_headers(self.log, self.offset_index.position_before(first), self.log.size):
+        for position, header in self._headers_from(first):
             if header.max_timestamp < timestamp or header.last_offset < start_offset:
                 continue
             for record in iter_records(self.log.pread(header.size, position), header):
@@ -182,31 +215,69 @@ class Segment:
 
     # Opening and mending
 
-    def load(self) -> int:
-        """Take over the files as they are; the offset after the last batch. Only what lies behind the index is read."""
-        self.max_timestamp, self.max_timestamp_offset = self.time_index.last_entry
-        position = self._indexed_position = self.offset_index.last_position
-        next_offset = self.base_offset
-        for _, header in scan_headers(self.log, position, self.log.size):
+    def load(self) -> tuple[int, int]:
+        """Take over the files as they are: (offset after the last batch, the bytes behind it that are no batch).
+
+        Only what lies behind the index is read.
+        """
+        self.load_sealed()
+        end, next_offset = self._indexed_position, self.base_offset
+        for position, header in scan_headers(self.log, end, self.log.size):
             if header.max_timestamp > self.max_timestamp:
                 self.max_timestamp, self.max_timestamp_offset = header.max_timestamp, header.last_offset
-            next_offset = header.next_offset
-        return next_offset
+            end, next_offset = position + header.size, header.next_offset
+        return next_offset, self.log.size - end
 
     def load_sealed(self) -> None:
         """Take over the files of a segment that is followed by another: its last time entry says what there is to know."""
         self.max_timestamp, self.max_timestamp_offset = self.time_index.last_entry
-        self._indexed_position = self.offset_index.last_position
+        self._indexed_position = self.offset_index.last_entry[1]
+        self.indexes_durable = True
 
     def indexes_are_sound(self) -> bool:
-        return self.offset_index.is_sound(self.log.size) and self.time_index.is_sound()
+        """Whether the index files of a sealed segment can belong to its log.
 
-    def recover(self, on_batch: Callable[[BatchHeader], None] | None = None) -> tuple[int, int]:
-        """Check every batch, cut the torn tail, rebuild the indexes: (offset after the last batch, bytes cut off)."""
+        Looked at are their shape, their last entries, and whether something behind these should have one, too.
+        """
+        if not self._has_indexes:
+            return not self.log.size
+        if not (self.offset_index.is_sound(self.log.size) and self.time_index.is_sound()):
+            return False
+        last_offset, indexed_position = self.offset_index.last_entry
+        timestamp, timestamp_offset = self.time_index.last_entry
+        found = NO_OFFSET
+        for position, header in scan_headers(self.log, indexed_position, self.log.size):
+            if position == indexed_position:
+                found = header.last_offset
+            if position - indexed_position > self.index_interval_bytes or header.max_timestamp > timestamp:
+                return False
+        if last_offset not in (NO_OFFSET, found):
+            return False
+        return not self.time_index.count or self._is_time_of(timestamp, timestamp_offset)
+
+    def _is_time_of(self, timestamp: int, last_offset: int) -> bool:
+        for _, header in scan_headers(self.log, self.offset_index.entry_before(last_offset)[1], self.log.size):
+            if header.last_offset >= last_offset:
+                return header.last_offset == last_offset and header.max_timestamp == timestamp
+        return False
+
+    def rebuild_indexes(self) -> None:
+        """Make both indexes anew from the headers of the batches; the log stays as it is."""
+        self._reset_indexes()
+        for position, header in scan_headers(self.log, 0, self.log.size):
+            self._note(header, position)
+        self.seal()
+
+    def _reset_indexes(self) -> None:
         self.offset_index.reset()
         self.time_index.reset()
         self._forget_timestamps()
         self._indexed_position = 0
+        self.indexes_durable = False
+
+    def recover(self, on_batch: Callable[[BatchHeader], None] | None = None) -> tuple[int, int]:
+        """Check every batch, cut the torn tail, rebuild the indexes: (offset after the last batch, bytes cut off)."""
+        self._reset_indexes()
         end, next_offset = 0, self.base_offset
         for position, header, batch in scan_batches(self.log, 0, self.log.size):
             in_range = next_offset <= header.base_offset and header.last_offset - self.base_offset <= RELATIVE_OFFSET_MAX
@@ -232,7 +303,9 @@ class Segment:
         if not self.log.size:
             self.created_ms = now_ms
             self._forget_timestamps()
-        return self.load()
+        next_offset, _ = self.load()
+        self.indexes_durable = False
+        return next_offset
 
     def _forget_timestamps(self) -> None:
         self.max_timestamp, self.max_timestamp_offset = NO_TIMESTAMP, self.base_offset
@@ -252,12 +325,16 @@ class Segment:
             if self._files.storage.exists(file.path):
                 file.move(file.path + DELETED)
                 moved.append(file.path)
+        aborted = segment_path(self._directory, self.base_offset, TXN_INDEX)
+        if self._files.storage.exists(aborted):
+            self._files.storage.rename(aborted, aborted + DELETED)
+            moved.append(aborted + DELETED)
         return moved
 
-    def remove(self, directory: str) -> None:
+    def remove(self) -> None:
         """Delete the files at once."""
         self.close()
-        for suffix in SEGMENT_SUFFIXES:
-            path = segment_path(directory, self.base_offset, suffix)
+        for suffix in (LOG, *INDEX_SUFFIXES):
+            path = segment_path(self._directory, self.base_offset, suffix)
             if self._files.storage.exists(path):
                 self._files.storage.remove(path)
