@@ -19,6 +19,7 @@ LIKE_POINTS, COMMENT_POINTS, VIEW_POINTS = 3, 2, 1
 NOTHING: dict[str, Any] = {"version": 0}
 # [version, count]
 NO_COUNT = [0, 0]
+COUNTED = ("likes", "comments")
 
 
 def apply(document: Document | None, envelope: Envelope, zone: ZoneInfo) -> Document:
@@ -57,13 +58,15 @@ def _count(document: Document, part: str, day: date, version: int, count: int) -
 def _without_later_days(document: Document) -> Document:
     """The day of creation is known now: what happened later does not count."""
     last = document["content"]["day"]
-    kept = {part: {day: count for day, count in document.get(part, {}).items() if day <= last} for part in ("likes", "comments")}
-    return document | {part: days for part, days in kept.items() if days or part in document}
+    kept = {part: {day: count for day, count in document.get(part, {}).items() if day <= last} for part in COUNTED}
+    # A part without days is left out, so that the document is the same in whatever order the two topics come.
+    others = {name: value for name, value in document.items() if name not in COUNTED}
+    return others | {part: days for part, days in kept.items() if days}
 
 
 def counts(document: Document) -> tuple[int, int]:
     """(likes, comments) at the end of the day of creation."""
-    likes, comments = (max(document.get(part, {}).values(), default=NO_COUNT)[1] for part in ("likes", "comments"))
+    likes, comments = (max(document.get(part, {}).values(), default=NO_COUNT)[1] for part in COUNTED)
     return likes, comments
 
 
@@ -73,10 +76,15 @@ def score(document: Document) -> int:
     return likes * LIKE_POINTS + comments * COMMENT_POINTS
 
 
+def is_shown(document: Document) -> bool:
+    """Whether the article is known and still there."""
+    return "content" in document and not document["content"]["deleted"]
+
+
 def change(document: Document) -> Change:
     """The document with its place in the list of its day: none without points, or once deleted."""
     content = document.get("content")
     if content is None:
         return Change(document)
-    points = 0 if content["deleted"] else score(document)
+    points = score(document) if is_shown(document) else 0
     return Change(document, {f"day:{content['day']}": points or None})

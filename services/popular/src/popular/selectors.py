@@ -32,7 +32,7 @@ def parse_day(text: str | None) -> date:
     if text is None:
         return today()
     try:
-        day = date.fromisoformat(text)
+        day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
     except ValueError as error:
         raise BadInput("date", "a day such as 2026-03-01 is needed") from error
     if not today() - timedelta(days=DAYS - 1) <= day <= today():
@@ -47,11 +47,13 @@ def popular_list(day: date) -> list[dict[str, Any]]:
         documents = _store().documents([article_id for article_id, _ in ranked])
     except DependencyDown as error:
         raise Unavailable(str(error)) from error
-    return [
-        _item(rank, article_id, score, document)
-        for rank, ((article_id, score), document) in enumerate(zip(ranked, documents, strict=True), start=1)
-        if document is not None
+    # One that was deleted between the two reads is passed over.
+    shown = [
+        (*place, document)
+        for place, document in zip(ranked, documents, strict=True)
+        if document is not None and projection.is_shown(document)
     ]
+    return [_item(rank, *found) for rank, found in enumerate(shown, start=1)]
 
 
 def _item(rank: int, article_id: str, score: int, document: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def _item(rank: int, article_id: str, score: int, document: dict[str, Any]) -> d
         "rank": rank,
         "article_id": article_id,
         "board_id": content["board_id"],
-        "title": content.get("title", ""),
+        "title": content["title"],
         "score": score,
         "like_count": likes,
         "comment_count": comments,
