@@ -32,6 +32,7 @@ _PASSING = frozenset(
         ErrorCode.CORRUPT_MESSAGE,
         ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
         ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+        ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR,
         ErrorCode.UNSTABLE_OFFSET_COMMIT,
         ErrorCode.CONCURRENT_TRANSACTIONS,
         ErrorCode.THROTTLING_QUOTA_EXCEEDED,
