@@ -70,12 +70,20 @@ class ArticleView(APIView):
     def get(self, request: Request, article_id: int) -> Response:
         return _respond(selectors.article_get(str(article_id)))
 
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        return _marked(response, exc.provenance) if isinstance(exc, selectors.Missing) else response
+
 
 def _respond(answer: selectors.Answer) -> Response:
-    response = Response(answer.body)
-    response[SOURCE] = answer.source
+    response = _marked(Response(answer.body), answer.provenance)
     if "version" in answer.body:
         response[VERSION] = str(answer.body["version"])
-    if answer.age_ms is not None:
-        response[AGE] = str(answer.age_ms)
+    return response
+
+
+def _marked(response: Response, provenance: selectors.Provenance) -> Response:
+    response[SOURCE] = provenance.source
+    if provenance.age_ms is not None:
+        response[AGE] = str(provenance.age_ms)
     return response

@@ -1,7 +1,10 @@
-"""Asking the services that own the data, for what the projection lacks: with a time-out, and once at a time per article."""
+"""Asking the services that own the data, for what the projection lacks: within a time, and once at a time per article."""
 
 import threading
-from concurrent.futures import Future
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,9 +18,11 @@ from servicekit.problems import Unavailable
 
 from read_view import projection
 
-TIMEOUT_SECONDS = 2.0
+# For one connection or one piece of an answer, and for all that a caller waits for.
+TIMEOUT_SECONDS, PATIENCE_SECONDS = 2.0, 5.0
 CONNECTIONS = 16
 NOT_FOUND = 404
+Flight = Future[Document | None]
 
 
 class Origins:
@@ -26,26 +31,33 @@ class Origins:
     def __init__(self, store: ProjectionStore) -> None:
         self._store = store
         self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(max_retries=0, pool_maxsize=CONNECTIONS))
+        # The origins are neighbours: no proxy of the environment lies between.
+        self._session.trust_env = False
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=CONNECTIONS))
+        self._pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="origin")
         self._lock = threading.Lock()
-        self._flights: dict[str, Future[Document | None]] = {}
+        self._flights: dict[str, Flight] = {}
 
-    def article(self, article_id: str) -> Document | None:
-        """The document after the origins were asked; None when there is no such article. Unavailable."""
+    def articles(self, article_ids: Sequence[str]) -> list[Document | None]:
+        """The documents after the origins were asked; None where there is no such article. Unavailable, DependencyDown."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        flights = [self._flight(one) for one in article_ids]
+        try:
+            return [flight.result(max(0.0, deadline - time.monotonic())) for flight in flights]
+        except TimeoutError as error:
+            raise Unavailable(f"the origins did not answer within {PATIENCE_SECONDS} s") from error
+
+    def _flight(self, article_id: str) -> Flight:
+        """The question that is on its way, or a new one: whoever asks meanwhile waits for the same answer."""
         with self._lock:
             flight = self._flights.get(article_id)
-            mine = flight is None
             if flight is None:
-                flight = self._flights[article_id] = Future()
-        if mine:
-            try:
-                flight.set_result(self._fetch(article_id))
-            except BaseException as error:  # noqa: BLE001 - handed to those who wait for the same answer
-                flight.set_exception(error)
-            finally:
-                with self._lock:
-                    del self._flights[article_id]
-        return flight.result(TIMEOUT_SECONDS * 4)
+                # The correlation id goes along.
+                flight = self._pool.submit(copy_context().run, self._fetch, article_id)
+                self._flights[article_id] = flight
+                flight.add_done_callback(lambda _: self._flights.pop(article_id, None))
+            return flight
 
     def _fetch(self, article_id: str) -> Document | None:
         article = self._get(f"{settings.ARTICLE_URL}/v1/articles/{article_id}")
