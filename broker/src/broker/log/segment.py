@@ -290,6 +290,8 @@ class Segment:
         cut = self.log.size - end
         if cut:
             self.log.truncate(end)
+            # Else the tail could be back after the next power cut, when a recovery point says that nothing here needs a look.
+            self.log.get().fsync()
         self.seal()
         return next_offset, cut
 
