@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from at_once import at_once
 from django.db import DatabaseError, OperationalError
 from service_suite import Database
 from servicekit.ids import leases
@@ -157,12 +157,9 @@ def test_threads_get_different_ids_and_each_its_own_in_order(database: Database)
     per_thread: list[list[int]] = [[] for _ in range(8)]
 
     def make(mine: list[int]) -> None:
-        from django.db import connection
-
         mine.extend(next_id() for _ in range(2000))
-        connection.close()
 
-    run_all([lambda mine=mine: make(mine) for mine in per_thread])
+    at_once([lambda mine=mine: make(mine) for mine in per_thread])
     made = [one for mine in per_thread for one in mine]
     assert len(made) == len(set(made)) == 16_000
     assert all(mine == sorted(mine) for mine in per_thread)
@@ -183,12 +180,3 @@ def test_processes_get_different_ids(database: Database) -> None:
     assert len(made) == len(set(made)) == 12_000
     assert {parts(one)[1] for one in made} == set(WorkerLease.objects.values_list("number", flat=True))
     assert WorkerLease.objects.count() == 4
-
-
-def run_all(functions: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=function) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(100)
-        assert not thread.is_alive()

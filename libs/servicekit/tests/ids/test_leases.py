@@ -1,10 +1,9 @@
 """A worker number has one holder at a time."""
 
-import threading
 import uuid
 
 import pytest
-from django.db import connection
+from at_once import at_once
 from service_suite import Database
 from servicekit.ids import leases
 from servicekit.ids.models import WorkerLease
@@ -57,18 +56,7 @@ def test_many_at_once_never_share(expired: int, database: Database) -> None:
         WorkerLease(number=number, holder=uuid.uuid4(), expires_ms=NOW_MS - 1) for number in range(expired)
     )
     taken: list[int | None] = []
-    begin = threading.Barrier(8)
-
-    def take() -> None:
-        begin.wait(60)
-        taken.append(leases.take(uuid.uuid4(), NOW_MS))
-        connection.close()
-
-    threads = [threading.Thread(target=take) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(100)
+    at_once([lambda: taken.append(leases.take(uuid.uuid4(), NOW_MS))] * 8)
     assert len(taken) == 8
     assert None not in taken
     assert len(set(taken)) == 8
