@@ -176,7 +176,11 @@ class LogManager:
         topic_id = self.topic_ids.pop(key)
         closed.close(clean=False)
         target = self._path(set_aside_name(topic, partition, topic_id.hex, DELETE_DIRECTORY))
-        self._storage.rename(closed.directory, target)
+        try:
+            self._storage.rename(closed.directory, target)
+        except OSError as error:
+            self.fail(LogDirFailure(closed.directory, error))
+            return
         self._forget_offsets(key)
         if not self._forgetting:
             self._forgetting = True

@@ -100,19 +100,39 @@ class _Builder:
 
     def __init__(self, image: MetadataImage) -> None:
         self.image = image
-        self.topics = dict(image.topics)
-        self.names_by_id = dict(image.names_by_id)
-        self.brokers = dict(image.brokers)
-        self.configs = dict(image.configs)
-        self.features = dict(image.features)
+        self._parts: dict[str, dict[Any, Any]] = {}
         self.next_producer_id = image.next_producer_id
         # Topics whose partitions were copied for this batch already.
         self._copied: dict[str, dict[int, PartitionImage]] = {}
 
     def build(self, offset: int) -> MetadataImage:
-        return MetadataImage(
-            offset, self.topics, self.names_by_id, self.brokers, self.configs, self.features, self.next_producer_id
-        )
+        return replace(self.image, offset=offset, next_producer_id=self.next_producer_id, **self._parts)
+
+    def _part(self, name: str) -> dict[Any, Any]:
+        """A part of the image that can be changed."""
+        if name not in self._parts:
+            self._parts[name] = dict(getattr(self.image, name))
+        return self._parts[name]
+
+    @property
+    def topics(self) -> dict[str, TopicImage]:
+        return self._part("topics")
+
+    @property
+    def names_by_id(self) -> dict[uuid.UUID, str]:
+        return self._part("names_by_id")
+
+    @property
+    def brokers(self) -> dict[int, BrokerImage]:
+        return self._part("brokers")
+
+    @property
+    def configs(self) -> dict[ResourceKey, Mapping[str, str]]:
+        return self._part("configs")
+
+    @property
+    def features(self) -> dict[str, int]:
+        return self._part("features")
 
     def apply(self, record: Record, offset: int) -> None:
         """One method per record type; types that do not change the image are passed over."""
@@ -121,7 +141,7 @@ class _Builder:
             method(record, offset)
 
     def _partitions(self, topic_id: uuid.UUID) -> dict[int, PartitionImage]:
-        name = self.names_by_id[topic_id]
+        name: str = self._parts.get("names_by_id", self.image.names_by_id)[topic_id]
         if name not in self._copied:
             topic = self.topics[name]
             self._copied[name] = dict(topic.partitions)
@@ -137,7 +157,8 @@ class _Builder:
         name = self.names_by_id.pop(record.topic_id)
         del self.topics[name]
         self._copied.pop(name, None)
-        self.configs.pop((TOPIC_RESOURCE, name), None)
+        if (TOPIC_RESOURCE, name) in self._parts.get("configs", self.image.configs):
+            del self.configs[TOPIC_RESOURCE, name]
 
     def _PartitionRecord(self, record: records.PartitionRecord, offset: int) -> None:
         self._partitions(record.topic_id)[record.partition_id] = PartitionImage(
@@ -159,6 +180,12 @@ class _Builder:
             changes["isr"] = tuple(record.isr)
         if record.replicas is not None:
             changes["replicas"] = tuple(record.replicas)
+        if record.directories is not None:
+            changes["directories"] = tuple(record.directories)
+        if record.eligible_leader_replicas is not None:
+            changes["elr"] = tuple(record.eligible_leader_replicas)
+        if record.last_known_elr is not None:
+            changes["last_known_elr"] = tuple(record.last_known_elr)
         if record.leader != -2:  # -2: the leader does not change
             changes |= {"leader": record.leader, "leader_epoch": before.leader_epoch + 1}
         partitions[record.partition_id] = replace(before, **changes)

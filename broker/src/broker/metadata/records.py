@@ -4,7 +4,7 @@ Which version of a record is written follows from the finalised metadata.version
 """
 
 from broker.protocol import codec
-from broker.protocol.compiler import read_uvarint, write_uvarint
+from broker.protocol.compiler import LongNumber, read_uvarint, write_uvarint
 from broker.protocol.message import Record
 from broker.protocol.messages import metadata_records as records
 from broker.protocol.types import Buffer
@@ -39,9 +39,12 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(value: Buffer) -> Record:
     """MalformedMessage when the bytes are no record of a known type."""
-    frame, position = read_uvarint(value, 0)
-    key, position = read_uvarint(value, position)
-    version, position = read_uvarint(value, position)
+    try:
+        frame, position = read_uvarint(value, 0)
+        key, position = read_uvarint(value, position)
+        version, position = read_uvarint(value, position)
+    except (IndexError, LongNumber):
+        raise codec.MalformedMessage(f"{len(value)} bytes are no metadata record") from None
     if frame != FRAME_VERSION or key not in TYPES:
         raise codec.MalformedMessage(f"a metadata record of frame version {frame} and type {key} is not known")
     return codec.decode(TYPES[key], version, value, position)
