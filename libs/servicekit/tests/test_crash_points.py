@@ -60,3 +60,14 @@ def test_the_point_kills_once_and_leaves_its_name(tmp_path: Path) -> None:
     assert mark.read_text(encoding="utf-8") == "article.before-commit"
     second = run()
     assert (second.returncode, second.stdout) == (0, "lived\nnot reached\n")
+
+
+def test_a_point_can_be_armed_by_a_file_while_the_process_runs(tmp_path: Path) -> None:
+    armed = tmp_path / "armed"
+    program = (
+        "import pathlib; from servicekit import crash_points as c; c.reach('outbox.before-send'); print('lived', flush=True); "
+        f"pathlib.Path({str(armed)!r}).write_text('outbox.before-send'); c.reach('outbox.before-send'); print('not reached')"
+    )
+    environment = {**os.environ, crash_points.CRASH_AT: f"@{armed}", crash_points.CRASH_MARK: str(tmp_path / "mark")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "lived\n")

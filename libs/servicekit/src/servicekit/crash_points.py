@@ -1,7 +1,8 @@
 """The registry of places where a test may kill the process, as kill -9 does.
 
 `reach(name)` does nothing unless BOARD_CRASH_AT names the point; then the process is gone, after it has left a mark in the
-file BOARD_CRASH_MARK, so that a test can tell that the point was hit. Every point is declared here, once.
+file BOARD_CRASH_MARK, so that a test can tell that the point was hit. With an @ in front, BOARD_CRASH_AT is a file that names
+the point, so that a test can arm one point after the other in processes that run. Every point is declared here, once.
 """
 
 import os
@@ -26,9 +27,17 @@ POINTS = {
 
 def reach(name: str) -> None:
     """A point of the registry is reached."""
-    if os.environ.get(CRASH_AT) == name:
+    armed = os.environ.get(CRASH_AT)
+    if armed is not None and name == (_read(armed[1:]) if armed.startswith("@") else armed):
         _die(name)
     assert name in POINTS, f"the crash point {name} is not in the registry"
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def _die(name: str) -> None:
