@@ -25,6 +25,10 @@ class NodeDied(BaseException):
     No `Exception`, for no handler of errors may survive its own death.
     """
 
+    def __init__(self, storage: "SimulatedStorage") -> None:
+        super().__init__()
+        self.storage = storage
+
 
 FSYNC_DELAY_MS = 2
 # A torn tail of a file: how often nothing, zeros or garbage follows the bytes that made it.
@@ -376,6 +380,10 @@ class SimulatedStorage:
         """Let the node live through so many more operations that change something, and die in the next one (`NodeDied`)."""
         self._operations_left, self._death = operations, rng
 
+    def live_on(self) -> None:
+        """Take back `die_after`."""
+        self._operations_left = None
+
     def _is_last_operation(self) -> bool:
         return self._operations_left == 0
 
@@ -385,19 +393,20 @@ class SimulatedStorage:
             return
         if self._is_last_operation():
             self._operations_left = None
-            raise NodeDied
+            raise NodeDied(self)
         self._operations_left -= 1
 
-    def surviving_files(self) -> dict[str, bytes]:
-        """What any crash leaves, by path: files whose names are durable, and of their bytes those that are."""
+    def files(self, *, surviving: bool = False) -> dict[str, bytes]:
+        """All files by path. `surviving`: what any crash leaves, files whose names are durable with the bytes that are."""
         found: dict[str, bytes] = {}
         waiting: list[tuple[str, _Node]] = [("", self._root)]
         while waiting:
             path, node = waiting.pop()
             if isinstance(node, _Inode):
-                found[path] = node.survives()
+                found[path] = node.survives() if surviving else bytes(node.content)
             else:
-                waiting += [(f"{path}/{name}", child) for name, child in node.survives().items()]
+                entries = node.survives() if surviving else node.entries
+                waiting += [(f"{path}/{name}", child) for name, child in entries.items()]
         return dict(sorted(found.items()))
 
     def crash(self, rng: RandomSource, mode: CrashMode = "process") -> None:

@@ -1,0 +1,32 @@
+"""The same seed is the same run, to the last line: in another process, and whatever Python's hashes are."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 110
+
+
+def digest(kind: str, seed: int, hash_seed: str) -> str:
+    """The digest of a run in a process of its own."""
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "tests")}
+    command = [sys.executable, "-m", "simulation.scenario", kind, str(seed), "--digest"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.strip()
+
+
+def test_a_seed_is_a_run() -> None:
+    runs = [("everything", 1, "1"), ("everything", 1, "2"), ("everything", 1, "random"), ("everything", 2, "1")]
+    with ThreadPoolExecutor(2) as pool:
+        first, again, once_more, other = pool.map(lambda one: digest(*one), runs)
+    assert len(first) == 64
+    assert first == again == once_more
+    assert first != other
+
+
+def test_kinds_of_runs_have_seeds_of_their_own() -> None:
+    assert digest("process", 1, "1") != digest("pipelined", 1, "1")
