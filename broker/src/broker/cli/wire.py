@@ -99,6 +99,9 @@ class Connection:
             count = self._socket.recv_into(self._buffer)
         except TimeoutError:
             self._exchange.on_deadline(_now_ms())
+            if not self._exchange.ready:
+                # Not even its versions came: nothing else will.
+                self._exchange.fail("no answer in time")
             return
         except OSError as error:
             self._exchange.fail(str(error.strerror or error))

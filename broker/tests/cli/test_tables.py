@@ -1,0 +1,14 @@
+"""Columns."""
+
+import pytest
+from broker.cli.tables import print_table
+
+
+def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["A", "B", "C"], [["long one", 1, "x"], ["y", 22, "last"]], [4, 3, 9])
+    assert capsys.readouterr().out == "\nA        B   C\nlong one 1   x\ny        22  last\n"
+
+
+def test_a_table_without_rows_has_its_header(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["A", "B"], [], [4, 0])
+    assert capsys.readouterr().out == "\nA    B\n"
