@@ -66,6 +66,8 @@ class LogView:
 
     articles: dict[str, LogArticle] = field(default_factory=dict)
     events: int = 0
+    # Records that are no events.
+    unreadable: int = 0
 
     def apply(self, event: dict[str, Any]) -> None:
         self.events += 1
@@ -127,7 +129,11 @@ def _apply(view: LogView, message: Message, ends: dict[tuple[str, int], int]) ->
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     if error is not None:
         raise KafkaException(error)
-    assert value is not None and topic is not None and partition is not None and offset is not None
-    view.apply(json.loads(value))
+    assert topic is not None and partition is not None and offset is not None
+    try:
+        view.apply(json.loads(value or b""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Whoever consumes it puts it aside as a dead letter. An event that is lost by this shows as a difference.
+        view.unreadable += 1
     if offset + 1 >= ends.get((topic, partition), 0):
         ends.pop((topic, partition), None)
