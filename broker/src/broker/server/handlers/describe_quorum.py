@@ -14,6 +14,8 @@ from broker.protocol.messages.describe_quorum import (
 )
 from broker.server.services import BrokerServices, RequestContext
 
+NODES_SINCE = 2
+
 
 def handle(request: DescribeQuorumRequest, context: RequestContext, broker: BrokerServices) -> DescribeQuorumResponse:
     topics = []
@@ -21,7 +23,8 @@ def handle(request: DescribeQuorumRequest, context: RequestContext, broker: Brok
         known = topic.topic_name == CLUSTER_METADATA
         partitions = [_partition(item, broker, known=known) for item in topic.partitions]
         topics.append(ResponseTopicData(topic_name=topic.topic_name, partitions=partitions))
-    return DescribeQuorumResponse(error_message=None, topics=topics, nodes=_nodes(broker))
+    nodes = _nodes(broker) if context.api_version >= NODES_SINCE else []
+    return DescribeQuorumResponse(error_message=None, topics=topics, nodes=nodes)
 
 
 def _partition(item: PartitionData, broker: BrokerServices, *, known: bool) -> ResponsePartitionData:
