@@ -9,7 +9,7 @@ from pathlib import Path
 from demo.layout import PORT_BASE, PORT_BASE_MAX, PORT_BASE_MIN, ROOT, DemoError
 from demo.terminal import Terminal
 
-DEFAULT_DATA = ROOT / "data"
+DEFAULT_DATA = Path(os.environ.get("BOARD_DATA") or ROOT / "data")
 LOAD_SECONDS_DEFAULT, LOAD_RATE_DEFAULT = 30.0, 50.0
 VERIFY_TIMEOUT_SECONDS_DEFAULT = 60.0
 
