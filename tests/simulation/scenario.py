@@ -22,7 +22,7 @@ from simulation.script import Script
 from simulation.world import Simulation
 
 BROKER = "broker-1"
-FAULTS_UNTIL_MS = 25_000
+FAULTS_UNTIL_MS = 18_000
 # A member that is gone is noticed after 6 s, a rebalance takes 5, a lost answer 15: all of it twice.
 SERVED_WITHIN_MS = 60_000
 SETTINGS = {
