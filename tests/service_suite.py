@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -68,30 +69,41 @@ def postgresql_url() -> Iterator[str]:
 def database(request: pytest.FixtureRequest, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """Django's default database, with all tables and no rows. `DATABASE_URL` names it to processes that are started."""
     from django.core.management import call_command
-    from django.db import connections
     from servicekit.ids import generator
 
     vendor = request.param
     url = request.getfixturevalue(f"{vendor}_url")
-    monkeypatch.setenv("DATABASE_URL", url)
-    with django_db_blocker.unblock():
-        _connect_to_database_url()
+    with django_db_blocker.unblock(), database_at(url):
         call_command("migrate", verbosity=0)
         call_command("flush", verbosity=0, interactive=False)
         # The lease of the worker number went with the rows.
         monkeypatch.setattr(generator, "_generator", generator.Generator())
         yield Database(vendor, url)
-        connections["default"].close()
 
 
-def _connect_to_database_url() -> None:
+@contextmanager
+def database_at(url: str) -> Iterator[None]:
+    """Inside, DATABASE_URL is this one, and Django's default database is there."""
     from django.db import connections
     from servicekit import environment
 
-    if hasattr(connections._connections, "default"):
-        connections["default"].close()
-        del connections["default"]
-    connections.settings = connections.configure_settings({"default": environment.database()})
+    before, address_before = connections.settings, os.environ["DATABASE_URL"]
+    os.environ["DATABASE_URL"] = url
+    _reconnect(connections.configure_settings({"default": environment.database()}))
+    try:
+        yield
+    finally:
+        os.environ["DATABASE_URL"] = address_before
+        _reconnect(before)
+
+
+def _reconnect(settings: Any) -> None:
+    """Replace this thread's connection; threads that begin later see the new settings as well."""
+    from django.db import connections
+
+    connections["default"].close()
+    del connections["default"]
+    connections.settings = settings
 
 
 class ServiceProcess:

@@ -1,13 +1,16 @@
 """The REST API: every path, what it takes, what it answers, and how it refuses."""
 
 import re
+import sqlite3
 from typing import Any
 
 import pytest
 from article.models import Article, Like
+from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 from outbox_events import outbox_events
+from service_suite import Database, database_at
 from servicekit.outbox.models import OutboxEvent
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -311,3 +314,31 @@ def test_the_callers_correlation_id_is_in_the_event_and_the_answer(client: Clien
     answer = client.post("/v1/articles", GIVEN, content_type="application/json", headers={"X-Correlation-Id": "mine-1"})
     assert answer["X-Correlation-Id"] == "mine-1"
     assert [event.correlationid for event in outbox_events()] == ["mine-1"]
+
+
+# Without its database.
+
+
+def test_without_its_database_the_caller_is_asked_to_come_again(client: Client, database: Database) -> None:
+    connections["default"].close()
+    with database_at("postgresql://board@127.0.0.1:1/articles"):
+        for answer in (client.get("/v1/articles?board_id=1"), send(client, "POST", "/v1/articles", GIVEN)):
+            assert refused(answer, 503) == []
+            assert answer["Retry-After"] == "1"
+        ready = client.get("/readyz")
+        assert (ready.status_code, list(ready.json()["problems"])) == (503, ["database"])
+        assert get(client, "/livez") == {"status": "ok"}
+    create(client)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_file_that_stays_locked_is_no_defect(client: Client, database: Database) -> None:
+    other = sqlite3.connect(database.url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        connections["default"].cursor().execute("PRAGMA busy_timeout = 50")
+        refused(send(client, "POST", "/v1/articles", GIVEN), 503)
+        assert get(client, "/v1/articles?board_id=1")["items"] == []
+    finally:
+        other.close()
+    create(client)

@@ -67,6 +67,9 @@ def test_likes_changes_and_unlikes_of_a_few_articles() -> None:
     for found in Article.objects.all():
         assert (found.like_count, found.like_version, found.version) == (0, 24, 25)
         assert found.likes.count() == 0
+    for article in articles:
+        times = [event.time for event in outbox_events() if event.subject == str(article.id)]
+        assert times == sorted(times)
     for (_, aggregate), numbers in versions(outbox_events()).items():
         assert numbers == list(range(1, 26 if aggregate == "article" else 25))
 

@@ -42,6 +42,8 @@ def test_comments_and_deletions_in_several_threads_at_once() -> None:
         assert Comment.objects.filter(article_id=article_id, deleted=False).count() == 15
         events = [event for event in outbox_events() if event.subject == str(article_id)]
         assert [event.aggregateversion for event in events] == list(range(1, 46))
+        times = [event.time for event in events]
+        assert times == sorted(times)
 
 
 def test_one_comment_is_deleted_once() -> None:

@@ -25,9 +25,11 @@ def _unit_of_work() -> Iterator[None]:
 
 def comment_create(*, article_id: int, parent_id: int | None, content: str, writer_id: int) -> Comment:
     """A new comment, or an answer to one. The article need not be known here. BadInput when the parent cannot be answered."""
-    comment_id, time = next_id(), now()
+    comment_id = next_id()
     with _unit_of_work():
         thread = _locked_thread(article_id)
+        # Under the lock, so that the times of a thread's events are in the order of its versions.
+        time = now()
         parent = _parent(article_id, parent_id) if parent_id is not None else None
         comment = Comment.objects.create(
             id=comment_id,

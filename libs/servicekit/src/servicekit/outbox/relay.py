@@ -158,12 +158,13 @@ class Relay:
             producer.flush(0)
 
     def _prune(self) -> None:
-        """Remove what was sent long ago."""
+        """Remove what was sent long ago; as long as there is more of it, again with the next batch."""
         if time.monotonic() - self._pruned_at < PRUNE_SECONDS:
             return
-        self._pruned_at = time.monotonic()
         old = OutboxEvent.objects.filter(sent_at__lt=timezone.now() - KEEP_SENT).order_by("id").values_list("id", flat=True)
-        OutboxEvent.objects.filter(id__in=list(old[:PRUNE_ROWS])).delete()
+        removed, _ = OutboxEvent.objects.filter(id__in=list(old[:PRUNE_ROWS])).delete()
+        if removed < PRUNE_ROWS:
+            self._pruned_at = time.monotonic()
 
 
 class DeliveryFailed(Exception):
