@@ -83,6 +83,8 @@ def _print(terminal: Terminal, findings: Findings) -> None:
         f"compared {len(origins.articles)} articles ({len(origins.deleted)} deleted ones), {findings.differences.checks} facts, "
         f"{findings.promises} promises of the ledger, {findings.log.events} events of the log"
     )
+    if findings.log.unreadable:
+        terminal.say(f"{findings.log.unreadable} of the events cannot be read and count as dead letters")
     for text in texts[:DIFFERENCES_SHOWN_MAX]:
         terminal.say(f"  differs: {text}")
     if len(texts) > DIFFERENCES_SHOWN_MAX:

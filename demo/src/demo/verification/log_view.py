@@ -20,6 +20,11 @@ BATCH_SECONDS = 0.1
 ZONE = ZoneInfo(os.environ.get("BOARD_ZONE", "Asia/Seoul"))
 
 
+ARTICLE_TYPES = ("article.created", "article.updated", "article.deleted")
+LIKE_TYPES = ("article.liked", "article.unliked")
+COMMENT_TYPES = ("comment.created", "comment.deleted")
+
+
 @dataclass
 class Count:
     """An absolute count and the version it belongs to."""
@@ -69,21 +74,39 @@ class LogView:
     # Records that are no events.
     unreadable: int = 0
 
-    def apply(self, event: dict[str, Any]) -> None:
+    def add(self, value: bytes | None) -> None:
+        """One record. Types that are not the board's are passed over; what has a bad body is a dead letter and counted."""
         self.events += 1
-        article = self.articles.setdefault(event["subject"], LogArticle(event["subject"]))
-        kind, data, day = event["type"], event["data"], _day(event["time"])
-        version = int(event["aggregateversion"])
-        if kind in ("article.liked", "article.unliked"):
-            article.likes.take_newer(version, data["like_count"])
-            article.likes_by_day.setdefault(day, Count()).take_newer(version, data["like_count"])
-        elif kind in ("comment.created", "comment.deleted"):
-            article.comments.take_newer(version, data["comment_count"])
-            article.comments_by_day.setdefault(day, Count()).take_newer(version, data["comment_count"])
-        elif kind.startswith("article.") and version > article.version:
-            article.version, article.board_id = version, data["board_id"]
-            article.deleted = kind == "article.deleted"
-            article.created_day = _day(data["created_at"])
+        try:
+            self._apply(json.loads(value or b""))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.unreadable += 1
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        kind = event["type"]
+        if kind not in ARTICLE_TYPES + LIKE_TYPES + COMMENT_TYPES:
+            return
+        # All is read before anything is changed.
+        data, day, version, subject = event["data"], _day(event["time"]), int(event["aggregateversion"]), str(event["subject"])
+        if kind in LIKE_TYPES:
+            count = int(data["like_count"])
+            article = self._article(subject)
+            article.likes.take_newer(version, count)
+            article.likes_by_day.setdefault(day, Count()).take_newer(version, count)
+        elif kind in COMMENT_TYPES:
+            count = int(data["comment_count"])
+            article = self._article(subject)
+            article.comments.take_newer(version, count)
+            article.comments_by_day.setdefault(day, Count()).take_newer(version, count)
+        else:
+            board_id, created_day = data["board_id"], _day(data["created_at"])
+            article = self._article(subject)
+            if version > article.version:
+                article.version, article.board_id, article.created_day = version, board_id, created_day
+                article.deleted = kind == "article.deleted"
+
+    def _article(self, article_id: str) -> LogArticle:
+        return self.articles.setdefault(article_id, LogArticle(article_id))
 
     def popular(self, day: date, size: int) -> list[tuple[str, int]]:
         """(article id, score) of the day's list, best first; ties: the newer id first."""
@@ -130,10 +153,6 @@ def _apply(view: LogView, message: Message, ends: dict[tuple[str, int], int]) ->
     if error is not None:
         raise KafkaException(error)
     assert topic is not None and partition is not None and offset is not None
-    try:
-        view.apply(json.loads(value or b""))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        # Whoever consumes it puts it aside as a dead letter. An event that is lost by this shows as a difference.
-        view.unreadable += 1
+    view.add(value)
     if offset + 1 >= ends.get((topic, partition), 0):
         ends.pop((topic, partition), None)
