@@ -279,6 +279,17 @@ def test_partitions_that_the_cluster_does_not_know_are_set_aside() -> None:
     assert node.partitions() == ["known-0", "notes-1", f"un-known-0.{ONE.hex}-stray", f"unknown-0.{ONE.hex}-stray"]
 
 
+def test_partitions_that_are_known_and_not_open_are_left_alone() -> None:
+    """The disk was too full to open them: their records are needed again when there is room."""
+    node = Node()
+    logs = node.start()
+    for topic in ("full", "unknown"):
+        append(create(logs, topic))
+    node.crash()
+    node.start().set_strays_aside({("full", 0)})
+    assert node.partitions() == ["full-0", f"unknown-0.{ONE.hex}-stray"]
+
+
 def test_two_strays_of_one_name() -> None:
     node = Node()
     for _ in range(2):

@@ -9,7 +9,7 @@ import json
 import logging
 import posixpath
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from broker.clock.port import Clock
 from broker.log.checkpoints import CheckpointWriter, Offsets, encode_offsets, read_offsets
@@ -152,11 +152,16 @@ class LogManager:
         except (ValueError, KeyError):
             return None
 
-    def set_strays_aside(self) -> None:
-        """Rename partitions that the cluster does not know (any more). Called when all that it knows are open."""
+    def set_strays_aside(self, known: Collection[Key] = ()) -> None:
+        """Rename partitions that the cluster does not know (any more). Called when it was tried to open all that it knows.
+
+        `known`: those that it knows; some of them may not be open, because the disk is full.
+        """
         for name in self._storage.list_directory(self.directory):
             key = partition_in_name(name)
-            if key is not None and key not in self.logs and self._topic_id(self._path(name)) is not None:
+            if key is None or key in self.logs or key in known:
+                continue
+            if self._topic_id(self._path(name)) is not None:
                 self._set_aside(key)
 
     def _set_aside(self, key: Key) -> None:

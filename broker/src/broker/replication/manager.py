@@ -61,7 +61,7 @@ class ReplicaManager:
         self._names, self._dynamic = after.names_by_id, dynamic
         if not self._begun:
             self._begun = True
-            self._logs.set_strays_aside()
+            self._logs.set_strays_aside({(topic.name, index) for topic in after.topics.values() for index in topic.partitions})
 
     def _update(self, topic: TopicImage, image: MetadataImage, dynamic: Mapping[str, str]) -> None:
         config = TopicConfig.from_overrides(self._config, image.config(TOPIC_RESOURCE, topic.name), dynamic)
