@@ -148,6 +148,20 @@ def test_a_cut_resets_both_sides_and_loses_what_was_under_way(lab: Lab) -> None:
     assert again.lost == []
 
 
+def test_who_is_cut_off_while_connecting_is_told_once(lab: Lab) -> None:
+    outcomes = set()
+    for duration_ms in range(8):
+        client = lab.connect()
+        lab.failures.clear()
+        lab.run(duration_ms)
+        lab.wires.cut_connections("one", "two")
+        lab.run()
+        assert len(lab.failures) + len(client.lost) == 1
+        assert all(type(error) is ConnectionResetError for error in [*lab.failures, *client.lost])
+        outcomes.add(len(lab.failures))
+    assert outcomes == {0, 1}
+
+
 def test_parted_nodes_hear_each_other_again_when_healed(lab: Lab) -> None:
     client, server = lab.connected()
     lab.wires.part("one", "two")

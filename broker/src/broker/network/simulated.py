@@ -166,6 +166,8 @@ class SimulatedNetwork:
                 wires.watch(f"{near.name}: {error.strerror}")
                 on_failure(error)
 
+        near.on_failure = on_failure
+
         def made() -> None:
             if not near.is_closing():
                 near.start(protocol_factory())
@@ -201,6 +203,8 @@ class SimulatedTransport(asyncio.Transport):
         self.local = local
         self.remote = remote
         self.peer: SimulatedTransport | None = None
+        # Who is told when there will be no connection; until there is one.
+        self.on_failure: Callable[[OSError], None] | None = None
         self._protocol: asyncio.BufferedProtocol | None = None
         # Written, and not yet taken by the socket; taken by the socket; arrived here and not yet read.
         self._buffer = bytearray()
@@ -232,7 +236,7 @@ class SimulatedTransport(asyncio.Transport):
 
     def start(self, protocol: asyncio.BufferedProtocol) -> None:
         """The connection is made."""
-        self._protocol = protocol
+        self._protocol, self.on_failure = protocol, None
         self._wires.watch(f"{self.name}: connected")
         protocol.connection_made(self)
         self._read_soon()
@@ -403,7 +407,7 @@ class SimulatedTransport(asyncio.Transport):
 
     def die(self, *, silently: bool) -> None:
         """The process of this end is gone."""
-        self._protocol = None
+        self._protocol = self.on_failure = None
         if silently:
             self._silent = self._closing = self._left = True
             self._socket.clear()
@@ -428,3 +432,5 @@ class SimulatedTransport(asyncio.Transport):
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             protocol.connection_lost(error)
+        elif self.on_failure is not None and error is not None:
+            self.on_failure(error)
