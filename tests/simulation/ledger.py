@@ -151,6 +151,8 @@ class Ledger:
         return len(commits.sent) - 1
 
     def commit_acknowledged(self, group: str, topic: str, index: int, number: int) -> None:
+        if self.machine_died:
+            return  # The answer was under way when the machine died, and says nothing of what it kept.
         commits = self.commits[group, topic, index]
         commits.settled = max(commits.settled, number)
 
