@@ -267,3 +267,13 @@ def test_a_leader_of_before_leads_in_a_new_epoch() -> None:
     node.replicas.append(partition, batch(2), 1)
     assert partition.leader_epoch == 1
     assert partition.log.epochs.entries == [(0, 0), (1, 2)]
+
+
+def test_a_directory_that_cannot_be_opened_is_told_of() -> None:
+    node = Node()
+    node.create()
+    node.logs.close(clean=False)
+    node.storage.open(f"{ROOT}/t-0/{0:020d}.log.swap")
+    node.crash()
+    assert len(node.failures) == 1
+    assert "unfinished compaction; let Apache Kafka finish it" in str(node.failures[0])

@@ -1,5 +1,7 @@
 """Decisions about settings of topics and brokers. Source: ``ConfigurationControlManager``."""
 
+from collections import Counter
+from collections.abc import Sequence
 from enum import IntEnum
 
 from broker.config import ConfigError
@@ -30,14 +32,14 @@ class Operation(IntEnum):
 
 def alter_configs(request: IncrementalAlterConfigsRequest, context: Context) -> Result[Record, IncrementalAlterConfigsResponse]:
     """Change single settings; all changes of one resource are taken, or none."""
-    keys = [(resource.resource_type, resource.resource_name) for resource in request.resources]
+    times = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
     answers, records = [], []
     for resource in request.resources:
         answer = AlterConfigsResourceResponse(
             resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=None
         )
         try:
-            if keys.count((resource.resource_type, resource.resource_name)) > 1:
+            if times[resource.resource_type, resource.resource_name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.")
             records += _alter(resource, context)
         except KafkaError as error:
@@ -62,29 +64,40 @@ def refuse_alter(request: IncrementalAlterConfigsRequest, error: KafkaError) -> 
 
 def _alter(resource: AlterConfigsResource, context: Context) -> list[Record]:
     kind, name = resource.resource_type, resource.resource_name
+    _check_names(resource.configs)
     _check_resource(kind, name, context)
-    names = [item.name for item in resource.configs]
     current = dict(context.image.config(kind, name))
     changed: list[Record] = []
     for item in resource.configs:
-        if names.count(item.name) > 1:
-            raise KafkaError(ErrorCode.INVALID_REQUEST, f"The setting {item.name} is named twice.")
         value = _new_value(kind, item, current, context)
         if value != current.get(item.name):
             changed.append(ConfigRecord(resource_type=kind, resource_name=name, name=item.name, value=value))
     return changed
 
 
+def _check_names(items: Sequence[AlterableConfig]) -> None:
+    names = [item.name for item in items]
+    if len(set(names)) < len(names):
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "Error due to duplicate config keys")
+    without = [item.name for item in items if item.value is None and item.config_operation != Operation.DELETE]
+    if without:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Null value not supported for : {', '.join(without)}")
+
+
 def _check_resource(kind: int, name: str, context: Context) -> None:
     if kind == TOPIC_RESOURCE:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Default topic resources are not allowed.")
         if name not in context.image.topics:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
         return
     if kind != BROKER_RESOURCE:
         raise KafkaError(
             ErrorCode.INVALID_REQUEST, f"Settings of resource type {kind} cannot be changed; topics (2) and brokers (4) can."
         )
-    if name and not (name.isdigit() and int(name) in context.image.brokers):
+    if name and not name.isdecimal():
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Node id must be an integer, but it is: {name}")
+    if name and int(name) not in context.image.brokers:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"No broker with id {name} is registered.")
 
 
@@ -96,7 +109,7 @@ def _setting(kind: int, name: str) -> Setting:
     except ConfigError as error:
         raise KafkaError(ErrorCode.INVALID_CONFIG, str(error)) from error
     if not setting.dynamic:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Cannot update these configs dynamically: Set({name})")
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Cannot update these configs dynamically: [{name}]")
     return setting
 
 
@@ -108,15 +121,15 @@ def _new_value(kind: int, item: AlterableConfig, current: dict[str, str], contex
     if operation is Operation.DELETE:
         return None
     setting = _setting(kind, item.name)
-    if item.value is None:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Null value not supported for : {item.name}")
-    text = item.value
+    text = item.value or ""
     if operation is not Operation.SET:
         text = _listed(setting, item, current, context, append=operation is Operation.APPEND)
     try:
         value = parse_topic(item.name, text) if kind == TOPIC_RESOURCE else setting.parse(text)
     except ConfigError as error:
-        raise KafkaError(ErrorCode.INVALID_CONFIG, str(error)) from error
+        # Kafka's brokers answer for their own settings in another way than the controller for those of topics.
+        code = ErrorCode.INVALID_CONFIG if kind == TOPIC_RESOURCE else ErrorCode.INVALID_REQUEST
+        raise KafkaError(code, str(error)) from error
     return setting.render(value)
 
 

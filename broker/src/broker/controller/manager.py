@@ -62,11 +62,17 @@ class ControllerManager:
             self._replay([decode_record(value) for value in values], last_offset)
 
     def handle_leader(self, epoch: int) -> None:
-        """This node's controller is active from now on."""
+        """This node's controller is active from now on; `on_active` is called when it can be asked."""
         self.active = True
-        if not self._image.features:
+        if self._image.features:
+            self._on_active()
+            return
+        try:
             self._append(brokers.bootstrap_records(), lambda code: self._on_active())
-        else:
+        except KafkaError as error:
+            log.error("the first records of the metadata log could not be appended: %s", error)
+            # Whoever asks now is refused; a node that cannot register ends and says so.
+            self.active = False
             self._on_active()
 
     def submit(self, request: Request, version: int, on_done: Callable[[Any], None]) -> None:

@@ -115,7 +115,7 @@ class LogManager:
         directory = self._path(f"{topic}-{partition}")
         self._claim(directory, key, topic_id)
         self.topic_ids[key] = topic_id
-        log = self.logs[key] = PartitionLog(
+        opened = self.logs[key] = PartitionLog(
             self._files,
             directory,
             config,
@@ -125,7 +125,11 @@ class LogManager:
             now_ms=self._clock.wall_ms(),
             on_failure=self.fail,
         )
-        return log
+        if opened.cut_bytes:
+            log.warning(
+                "%s-%d: %d bytes behind offset %d were no batches and are cut off", *key, opened.cut_bytes, opened.log_end_offset
+            )
+        return opened
 
     def _claim(self, directory: str, key: Key, topic_id: uuid.UUID) -> None:
         """A topic made again under its old name must not find the old one's records. A torn id is written anew."""

@@ -5,6 +5,7 @@ in order, and hear of a new leader only after everything before its epoch. Sourc
 Not done: snapshots; the whole log is read at the start.
 """
 
+import errno
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ class RaftDriver:
     # Elections.
 
     def start(self) -> None:
-        """Stand for election; alone, a voter is its own majority."""
+        """Stand for election; alone, a voter is its own majority. OSError when the disk refuses."""
         state = self.core.stand()
         self._store.write(state)
         if self.core.observe_vote(self.core.node_id, state.epoch):
@@ -76,7 +77,10 @@ class RaftDriver:
         )
         now = self._clock.wall_ms()
         body = Record(0, now, control_key(ControlType.LEADER_CHANGE), b"".join(codec.encode(message, 0)))
-        self.log.append_own(build_batch([body], control=True), self.core.epoch, now)
+        try:
+            self.log.append_own(build_batch([body], control=True), self.core.epoch, now)
+        except KafkaError as error:
+            raise OSError(f"the metadata log takes no records: {error}") from error
         log.info("node %d leads the quorum in epoch %d", self.core.node_id, self.core.epoch)
         self._persist()
 
@@ -132,8 +136,12 @@ class RaftDriver:
 
     def _deliver(self) -> None:
         """Give the listeners what is committed, then answer those who waited for it."""
-        while self._delivered < self.core.high_watermark:
-            self._deliver_some()
+        try:
+            while self._delivered < self.core.high_watermark:
+                self._deliver_some()
+        except (KafkaError, codec.MalformedMessage, LookupError) as error:
+            self.log.fail(OSError(errno.EIO, f"the metadata log cannot be read from offset {self._delivered} on ({error!r})"))
+            return
         if not self._announced:
             self._announced = True
             for listener in self._listeners:
@@ -142,7 +150,10 @@ class RaftDriver:
             self._pending.popleft()[1](ErrorCode.NONE)
 
     def _deliver_some(self) -> None:
-        for buffer in self.log.read(self._delivered, READ_BYTES, self.core.high_watermark):
+        buffers = self.log.read(self._delivered, READ_BYTES, self.core.high_watermark)
+        if not buffers:
+            raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "there is no batch")
+        for buffer in buffers:
             for header, batch in iter_batches(buffer):
                 self._delivered = header.next_offset
                 if header.is_control:

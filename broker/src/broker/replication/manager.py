@@ -4,6 +4,7 @@ Appends wake waiters once per turn of the loop, however many there were. High wa
 A partition that a full disk leaves no room for is answered with KAFKA_STORAGE_ERROR and made as soon as there is some.
 """
 
+import errno
 import logging
 import uuid
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from broker.config import BrokerConfig, TopicConfig
 from broker.log.failure import DISK_FULL, LogDirFailure
 from broker.log.log_manager import LogManager
 from broker.log.partition_log import AppendInfo
+from broker.log.properties import DirectoryError
 from broker.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataImage, TopicImage
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.replication.partition import Partition
@@ -90,6 +92,10 @@ class ReplicaManager:
                 self._logs.fail(LogDirFailure(f"{topic.name}-{index}", error))
             elif key not in self._unmade:
                 log.error("%s-%d cannot be made now: %s", *key, error)
+            self._unmade[key] = None
+            return None
+        except DirectoryError as error:
+            self._logs.fail(LogDirFailure(f"{topic.name}-{index}", OSError(errno.EIO, str(error))))
             self._unmade[key] = None
             return None
         self._unmade.pop(key, None)
