@@ -3,7 +3,16 @@
 import re
 
 import pytest
-from broker.config.definitions import BROKER_SETTINGS, BY_NAME, TOPIC_SETTINGS, ConfigError, find, find_topic, parse_topic
+from broker.config.definitions import (
+    BROKER_SETTINGS,
+    BY_NAME,
+    LATER_TOPIC_SETTINGS,
+    TOPIC_SETTINGS,
+    ConfigError,
+    find,
+    find_topic,
+    parse_topic,
+)
 
 # Built-in defaults of Apache Kafka 4.3 (KafkaConfig and what it is made of), as they are written.
 KAFKA_DEFAULTS = {
@@ -158,3 +167,12 @@ def test_a_bad_topic_value_names_the_topics_key() -> None:
     with pytest.raises(ConfigError, match=r"unclean\.leader\.election\.enable=true is not supported yet"):
         parse_topic("unclean.leader.election.enable", " True")
     assert parse_topic("retention.ms", "5") == 5
+
+
+def test_what_kafka_knows_and_this_broker_does_not_is_refused_by_name() -> None:
+    """Kafka 4.3 describes 33 settings of a topic; each of them either works or is refused."""
+    assert len(LATER_TOPIC_SETTINGS | set(TOPIC_SETTINGS)) == 33
+    assert not LATER_TOPIC_SETTINGS & set(TOPIC_SETTINGS)
+    for name in sorted(LATER_TOPIC_SETTINGS):
+        with pytest.raises(ConfigError, match=rf"^{re.escape(name)} is not supported yet$"):
+            find_topic(name)

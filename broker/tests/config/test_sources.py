@@ -3,7 +3,7 @@
 import pytest
 from broker.config.broker import BrokerConfig
 from broker.config.definitions import ConfigError
-from broker.config.sources import SHIPPED, combine, from_environment, parse_override, parse_properties
+from broker.config.sources import NOT_SETTINGS, SHIPPED, combine, from_environment, parse_override, parse_properties
 
 FILE = """
 # a comment
@@ -38,14 +38,77 @@ def test_a_properties_file() -> None:
     assert parse_properties("") == {}
 
 
-@pytest.mark.xfail(reason="parse_properties drops what is pending at the end of the text")
 def test_a_continuation_at_the_end_of_the_file_is_not_lost() -> None:
     assert parse_properties("a=1\nlog.retention.ms=1000\\") == {"a": "1", "log.retention.ms": "1000"}
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a b", {"a": "b"}),
+        ("a\tb=c", {"a": "b=c"}),
+        ("a : b", {"a": "b"}),
+        ("a\\ b=c", {"a b": "c"}),
+        ("a\\=b=c", {"a=b": "c"}),
+        ("a\\:b:c", {"a:b": "c"}),
+        ("a", {"a": ""}),
+        ("a=x\\ty\\nz", {"a": "x\ty\nz"}),
+        ("a=\\uac8c\\q", {"a": "게q"}),
+        ("a=C\\:\\\\data\\\\", {"a": "C:\\data\\"}),
+        ("a=1,\\\n  2,\\\n\n3=4", {"a": "1,2,", "3": "4"}),
+        ("a=1\\\n#2", {"a": "1#2"}),
+        ("a=1\\\\\nb=2", {"a": "1\\", "b": "2"}),
+        ("a=1\\\\\\\nb=2", {"a": "1\\b=2"}),
+        ("\\", {}),
+        ("a=1\rb=2", {"a": "1", "b": "2"}),
+    ],
+)
+def test_the_fine_print_of_java_properties(text: str, expected: dict[str, str]) -> None:
+    assert parse_properties(text) == expected
+
+
+# The lines of Apache Kafka 4.3's config/server.properties that are no comments.
+SHIPPED_BY_KAFKA = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=localhost:9093
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+inter.broker.listener.name=PLAINTEXT
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+log.dirs=/tmp/kraft-combined-logs
+num.partitions=1
+num.recovery.threads.per.data.dir=1
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+"""
+
+
+def test_the_file_that_kafka_ships_is_taken() -> None:
+    config = BrokerConfig(combine(SHIPPED_BY_KAFKA, {}, []))
+    assert config.advertised["PLAINTEXT"].host == "localhost"
+    assert config.value("log.retention.ms") == 168 * 3_600_000
+
+
+@pytest.mark.parametrize(
     ("variable", "name"),
     [
+        ("KAFKA_LISTENERS", "listeners"),
+        ("KAFKA_A____B", "a-.b"),
+        ("KAFKA_A_____B", "a-_b"),
+        ("KAFKA_KAFKA_A", "kafka.a"),
         ("KAFKA_NODE_ID", "node.id"),
         ("KAFKA_LOG_RETENTION_MS", "log.retention.ms"),
         ("KAFKA_CONTROLLER_QUORUM_VOTERS", "controller.quorum.voters"),
@@ -59,7 +122,14 @@ def test_variables_are_named_as_in_kafkas_image(variable: str, name: str) -> Non
 
 
 def test_other_variables_are_left_alone() -> None:
-    assert from_environment({"PATH": "/bin", "KAFKA_HEAP_OPTS": "-Xmx1g", "KAFKA_OPTS": "x", "kafka_node_id": "3"}) == {}
+    assert from_environment({"PATH": "/bin", "kafka_node_id": "3", "NOT_KAFKA_NODE_ID": "3", "CLUSTER_ID": "x"}) == {}
+    assert from_environment(dict.fromkeys(NOT_SETTINGS, "x")) == {}
+    assert "KAFKA_LOG4J_ROOT_LOGLEVEL" in NOT_SETTINGS and "KAFKA_HEAP_OPTS" in NOT_SETTINGS
+
+
+def test_values_are_taken_as_they_are() -> None:
+    """The image writes them into a file; a backslash is the only thing that this changes there."""
+    assert from_environment({"KAFKA_BROKER_RACK": " a=b:c#d "}) == {"broker.rack": " a=b:c#d "}
 
 
 def test_overrides() -> None:
@@ -92,7 +162,11 @@ def test_with_a_file_kafkas_built_in_defaults_hold() -> None:
 
 
 def test_the_old_name_of_the_node_id() -> None:
-    assert combine("broker.id=7", {}, [])["node.id"] == "7"
+    assert combine("broker.id=7", {}, []) == {"node.id": "7"}
+    assert combine("broker.id=7\nnode.id=7", {}, []) == {"node.id": "7"}
+    assert combine(None, {"KAFKA_BROKER_ID": "7"}, [])["node.id"] == "7", "the shipped value is nobody's wish"
+    with pytest.raises(ConfigError, match=r"^broker\.id=7 is not allowed: it must equal node\.id=8"):
+        combine("broker.id=7", {}, ["node.id=8"])
 
 
 def test_order_of_variables_does_not_matter() -> None:

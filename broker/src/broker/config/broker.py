@@ -1,10 +1,12 @@
 """Typed settings: `BrokerConfig` for a node, `TopicConfig` for a topic over the node's defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.config.definitions import BROKER_SETTINGS, TOPIC_SETTINGS, ConfigError, find, parse_topic
+from broker.config.definitions import BROKER_SETTINGS, TOPIC_SETTINGS, ConfigError, Setting, find, parse_topic
+
+PLAINTEXT = "PLAINTEXT"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class BrokerConfig:
         """`settings`: names to texts. ConfigError names the first that is wrong."""
         self.given: dict[str, Any] = {}
         for name, text in settings.items():
-            self.given[name] = find(name).parse(text)
+            self.given[name] = _find(name, text).parse(text)
         if "log.retention.hours" in self.given and "log.retention.ms" not in self.given:
             hours = self.given["log.retention.hours"]
             self.given["log.retention.ms"] = hours * 3_600_000 if hours >= 0 else -1
@@ -91,9 +93,33 @@ class BrokerConfig:
                 raise ConfigError(f"controller.listener.names={name} is not among the listeners {', '.join(names)}")
         if not self.broker_listeners:
             raise ConfigError("listeners has only controller listeners; clients need one of their own")
-        for pair in self.value("listener.security.protocol.map"):
-            if pair.rpartition(":")[2] != "PLAINTEXT":
-                raise ConfigError(f"listener.security.protocol.map={pair} is not supported yet: PLAINTEXT is the only protocol")
+        if len(set(names)) < len(names):
+            raise ConfigError(
+                f"listeners={_listed(self.value('listeners'))} is not allowed: each listener needs a name of its own"
+            )
+        self._check_advertised(names)
+        self._check_protocols(names)
+        if self.value("unclean.leader.election.enable"):
+            raise ConfigError("unclean.leader.election.enable=true is not supported yet: it takes false")
+
+    def _check_advertised(self, names: list[str]) -> None:
+        for text in self.value("advertised.listeners"):
+            endpoint = _endpoint("advertised.listeners", text)
+            if endpoint.name not in names:
+                raise ConfigError(f"advertised.listeners={text} is not allowed: it takes the listeners {', '.join(names)}")
+            if endpoint.host in ("0.0.0.0", "::"):
+                raise ConfigError(f"advertised.listeners={text} is not allowed: it takes an address that clients can reach")
+
+    def _check_protocols(self, names: list[str]) -> None:
+        """Only of the listeners that there are: Kafka's shipped file maps more."""
+        pairs = self.value("listener.security.protocol.map")
+        protocols = {name.upper(): protocol.upper() for name, _, protocol in (pair.partition(":") for pair in pairs)}
+        for name in names:
+            if protocols and name not in protocols:
+                raise ConfigError(f"listener.security.protocol.map={_listed(pairs)} is not allowed: it lacks the listener {name}")
+            if protocols.get(name, PLAINTEXT) != PLAINTEXT:
+                pair = f"{name}:{protocols[name]}"
+                raise ConfigError(f"listener.security.protocol.map={pair} is not supported yet: {PLAINTEXT} is the only protocol")
 
     @property
     def log_directory(self) -> str:
@@ -163,6 +189,17 @@ class TopicConfig:
         cls, broker: BrokerConfig, overrides: Mapping[str, str], dynamic: Mapping[str, str] | None = None
     ) -> "TopicConfig":
         return cls(broker, overrides, dynamic)
+
+
+def _find(name: str, text: str) -> Setting:
+    try:
+        return find(name)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (given was {name}={text})") from None
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ",".join(values)
 
 
 def _endpoint(key: str, text: str) -> Endpoint:

@@ -3,7 +3,8 @@
 Later ones win in that order. Without a file the values of Kafka's shipped server.properties hold.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from broker.config.definitions import BY_NAME, ConfigError
 
@@ -21,36 +22,60 @@ SHIPPED = {
     "share.coordinator.state.topic.min.isr": "1",
 }
 PREFIX = "KAFKA_"
-# Variables of the image's own scripts, which are no settings.
+# Variables of the image's own scripts, which are no settings (KafkaDockerWrapper), and KAFKA_HOME.
 NOT_SETTINGS = frozenset(
     {
+        "KAFKA_GC_LOG_OPTS",
         "KAFKA_HEAP_OPTS",
-        "KAFKA_OPTS",
+        "KAFKA_HOME",
+        "KAFKA_JMX_HOSTNAME",
         "KAFKA_JMX_OPTS",
         "KAFKA_JVM_PERFORMANCE_OPTS",
+        "KAFKA_LOG4J_LOGGERS",
         "KAFKA_LOG4J_OPTS",
-        "KAFKA_HOME",
+        "KAFKA_LOG4J_ROOT_LOGLEVEL",
+        "KAFKA_OPTS",
+        "KAFKA_TOOLS_LOG4J_LOGLEVEL",
         "KAFKA_VERSION",
     }
 )
+_LINE = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """Java properties as far as broker files use them: comments, `=` or `:`, continuation lines, backslash escapes."""
+    """A file of ``java.util.Properties``: comments, `=`, `:` or a space, continued lines, escapes. Values are stripped."""
     found: dict[str, str] = {}
-    pending = ""
-    for raw in text.splitlines():
-        line = pending + raw.lstrip()
-        pending = ""
-        if not line or line[0] in "#!":
-            continue
-        if line.endswith("\\") and not line.endswith("\\\\"):
-            pending = line[:-1]
-            continue
-        separator = min((position for position in (line.find("="), line.find(":")) if position >= 0), default=-1)
-        key, value = (line, "") if separator < 0 else (line[:separator], line[separator + 1 :])
-        found[key.strip()] = value.strip().replace("\\\\", "\\")
+    for line in _logical_lines(text):
+        parts = _LINE.fullmatch(line)
+        assert parts is not None, "the pattern takes any line"
+        found[_unescaped(parts.group(1))] = _unescaped(parts.group(2).strip())
     return found
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    """Lines without comments, those that end with a backslash joined with the next."""
+    pending: str | None = None
+    for raw in re.split(r"\r\n|\r|\n", text):
+        line = raw.lstrip(" \t\f")
+        if pending is None and (not line or line[0] in "#!"):
+            continue
+        line = (pending or "") + line
+        continued = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        pending = line[:-1] if continued else None
+        if not continued:
+            yield line
+    if pending:
+        yield pending
+
+
+def _unescaped(text: str) -> str:
+    def replacement(found: re.Match[str]) -> str:
+        escaped = found.group(1)
+        return chr(int(escaped[1:], 16)) if len(escaped) > 1 else _ESCAPED.get(escaped, escaped)
+
+    return _ESCAPE.sub(replacement, text)
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -73,9 +98,17 @@ def parse_override(text: str) -> tuple[str, str]:
 
 def combine(file_text: str | None, environment: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:
     """All sources as one mapping of names to texts."""
-    settings = dict(SHIPPED) if file_text is None else parse_properties(file_text)
-    settings |= from_environment(environment)
-    settings |= dict(parse_override(text) for text in overrides)
-    if "broker.id" in settings and "node.id" not in settings:
-        settings["node.id"] = settings.pop("broker.id")
+    given = {} if file_text is None else parse_properties(file_text)
+    given |= from_environment(environment)
+    given |= dict(parse_override(text) for text in overrides)
+    if "broker.id" in given:
+        given["node.id"] = _same_id(given.pop("broker.id"), given.get("node.id"))
+    settings = given if file_text is not None else SHIPPED | given
     return {name: value for name, value in settings.items() if name in BY_NAME or value != ""}
+
+
+def _same_id(broker_id: str, node_id: str | None) -> str:
+    """`broker.id` is the old name of `node.id`."""
+    if node_id is not None and node_id != broker_id:
+        raise ConfigError(f"broker.id={broker_id} is not allowed: it must equal node.id={node_id}, or be left out")
+    return broker_id
