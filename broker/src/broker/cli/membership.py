@@ -38,8 +38,10 @@ NO_GENERATION = -1
 ANSWER_S = 5.0
 # How long a coordinator may be away before the member gives up.
 UNAVAILABLE_S = 60.0
-# The member is no longer in the generation: it joins again, the second kind as somebody new.
-REJOIN = frozenset({ErrorCode.REBALANCE_IN_PROGRESS, ErrorCode.ILLEGAL_GENERATION, ErrorCode.UNKNOWN_MEMBER_ID})
+# The coordinator does not know the member: it joins as somebody new.
+FORGOTTEN = frozenset({ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.GROUP_ID_NOT_FOUND})
+# The member is no longer in the generation: it joins again.
+REJOIN = FORGOTTEN | {ErrorCode.REBALANCE_IN_PROGRESS, ErrorCode.ILLEGAL_GENERATION}
 R = TypeVar("R", bound=Response)
 
 
@@ -205,7 +207,7 @@ class Member:
         if code in REJOIN:
             if code is not ErrorCode.REBALANCE_IN_PROGRESS:
                 self._generation_id = NO_GENERATION
-            if code is ErrorCode.UNKNOWN_MEMBER_ID:
+            if code in FORGOTTEN:
                 self._member_id = NO_MEMBER
             raise Rejoin
         check(code, f"group '{self._group}'")
