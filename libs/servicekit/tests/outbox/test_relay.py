@@ -213,6 +213,19 @@ def test_it_stops_soon_while_the_broker_is_silent(relay: Relay, broker: FakeBrok
     assert unsent() == ["a1"]
 
 
+def test_whoever_loses_the_lease_while_the_broker_is_silent_gives_up(
+    relay: Relay, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.silent = True
+    write("a", "a1")
+    monkeypatch.setattr(module, "hold", lambda holder: broker.log == [])
+    started = time.monotonic()
+    with pytest.raises(DeliveryFailed, match="the lease was lost to another relay"):
+        relay.drain_once()
+    assert time.monotonic() - started < module.FLUSH_SECONDS / 2
+    assert unsent() == ["a1"]
+
+
 def test_more_than_a_batch_is_sent_without_a_pause(relay: Relay, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH_ROWS", 7)
     monkeypatch.setattr(module, "POLL_SECONDS", 600.0)

@@ -10,8 +10,9 @@ from servicekit.outbox.models import RelayLease
 
 log = logging.getLogger(__name__)
 NAME = "relay"
-LEASE_MS = 15_000
-RENEW_AFTER_MS = 5_000
+# So long nothing is sent after a relay was killed. A relay that stalls for longer than its lease finds another in its place.
+LEASE_MS = 8_000
+RENEW_AFTER_MS = 2_000
 # What this process knows of its own lease, so that it does not ask for each batch.
 _renewed_ms: dict[uuid.UUID, int] = {}
 

@@ -146,8 +146,10 @@ class Relay:
             if self._stop.is_set():
                 # What is on its way may still arrive; what does not is sent again by the next relay.
                 deadline = min(deadline, time.monotonic() + STOP_FLUSH_SECONDS)
-            # A lease that ends while the broker is silent is another relay's; what we still send is a duplicate at worst.
-            hold(self._holder)
+            if not hold(self._holder):
+                # Another relay sends these rows now; what is on its way from here is a duplicate at worst.
+                errors.append("the lease was lost to another relay")
+                break
         return delivered, errors[0] if errors else None
 
     def _drop_producer(self) -> None:
