@@ -19,6 +19,11 @@ def place(context: Context, partitions: int, replication_factor: int) -> list[li
             f"Unable to replicate the partition {replication_factor} time(s): The target replication factor of "
             f"{replication_factor} cannot be reached because only {len(brokers)} broker(s) are registered.",
         )
+    if all(context.image.brokers[broker_id].fenced for broker_id in brokers):
+        raise KafkaError(
+            ErrorCode.INVALID_REPLICATION_FACTOR,
+            f"Unable to replicate the partition {replication_factor} time(s): All brokers are currently fenced.",
+        )
     start = context.randomness.randint(0, len(brokers) - 1)
     return [
         [brokers[(start + number + replica) % len(brokers)] for replica in range(replication_factor)]
