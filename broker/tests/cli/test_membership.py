@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 
 import pytest
 from broker.cli import membership as module
@@ -152,7 +153,8 @@ def test_a_group_that_does_not_take_it(make: Join, group: str, topic: str) -> No
 
 def test_heartbeats_are_sent_when_they_are_due(make: Join, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    # Only the member's time, not that of the broker in this process.
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, sleep=time.sleep))
     member = make(QUICK._replace(heartbeat_interval_ms=3000))
     member.join({topic})
     asked: list[object] = []
