@@ -33,7 +33,7 @@ class Board:
     """The four services of one board."""
 
     def __init__(self, urls: dict[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._urls = urls
+        self.urls = urls
         self._timeout_seconds = timeout_seconds
         self._session = requests.Session()
         # No silent retries: the ledger must know of every attempt.
@@ -43,9 +43,12 @@ class Board:
     def of(cls, layout: Layout) -> "Board":
         return cls({service: layout.url(service) for service in ("article", "comment", "popular", "read-view")})
 
+    def close(self) -> None:
+        self._session.close()
+
     def call(self, service: str, method: str, path: str, body: Json | None = None, **query: str) -> requests.Response:
         """One request; raises Refused or NoAnswer."""
-        url = f"{self._urls[service]}/v1/{path}"
+        url = f"{self.urls[service]}/v1/{path}"
         try:
             answer = self._session.request(method, url, json=body, params=query, timeout=self._timeout_seconds)
         except requests.RequestException as error:

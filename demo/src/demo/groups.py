@@ -49,6 +49,8 @@ def _group_rows(bootstrap_servers: str) -> list[GroupRow]:
     # Silent about its connections: what went wrong in the end is in the exception.
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     listed = admin.list_consumer_groups(request_timeout=TIMEOUT_SECONDS).result()
+    if listed.errors:
+        raise KafkaException(listed.errors[0])
     group_ids = sorted(group.group_id for group in listed.valid)
     if not group_ids:
         return []
