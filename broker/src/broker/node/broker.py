@@ -25,7 +25,7 @@ from broker.node.identity import identify
 from broker.node.offsets_log import NodeOffsetsLog
 from broker.node.registration import registration_request
 from broker.node.upkeep import Upkeep
-from broker.protocol.errors import ErrorCode
+from broker.protocol.errors import ErrorCode, KafkaError
 from broker.protocol.messages.broker_heartbeat import BrokerHeartbeatRequest, BrokerHeartbeatResponse
 from broker.protocol.messages.broker_registration import BrokerRegistrationResponse
 from broker.raft.driver import RaftDriver
@@ -44,6 +44,8 @@ HEARTBEAT_VERSION = 2
 # How long a stopping node lets its clients take their last answers.
 STOP_GRACE_MS = 500
 STOP_POLL_MS = 10
+# When groups are tried again whose partition could not be loaded.
+LOAD_AGAIN_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -171,12 +173,25 @@ class Broker:
             if old.get(index) is new.get(index):
                 continue
             if index in new and new[index].leader == self.config.node_id:
-                groups.on_elected(index)
+                self._coordinate(index)
             else:
                 groups.on_resigned(index)
         for name in before.topics:
             if name not in after.topics:
                 groups.forget_topic(name)
+
+    def _coordinate(self, index: int) -> None:
+        """Load the groups of a partition of `__consumer_offsets`; later, while a full disk leaves no room for the partition."""
+        topic = self.metadata.image.topics.get(CONSUMER_OFFSETS)
+        state = topic.partitions.get(index) if topic is not None else None
+        if self._stopping or state is None or state.leader != self.config.node_id:
+            return
+        try:
+            self.services.groups.on_elected(index)
+        except KafkaError as error:
+            log.error("the groups of %s-%d cannot be loaded now: %s", CONSUMER_OFFSETS, index, error)
+            clock = self.world.clock
+            clock.call_at(clock.monotonic_ms() + LOAD_AGAIN_MS, lambda: self._coordinate(index))
 
     def _log_directory_failed(self, failure: LogDirFailure) -> None:
         log.critical("%s", failure)
@@ -205,6 +220,18 @@ class Broker:
         self.logs.close(clean=True, broker_epoch=self._broker_epoch)
         self.world.storage.close()
         on_stopped()
+
+    def abandon(self, reason: str) -> None:
+        """End at once, after a failure at any time: clients are cut off, and nothing more is written or promised."""
+        self._stopping = True
+        if hasattr(self, "upkeep"):
+            self.upkeep.stop()
+        if hasattr(self, "acceptor"):
+            self.acceptor.stop_listening()
+            for connection in list(self.acceptor.connections):
+                connection.abort(reason)
+        self.logs.release()
+        self.world.storage.close()
 
     @property
     def bootstrap_servers(self) -> str:

@@ -59,10 +59,13 @@ async def serve(
     try:
         broker.start(ready)
     except START_ERRORS as error:
+        broker.abandon(str(error))
         raise StartError(str(error)) from error
     await stop.wait()
     if fatal:
         # Nothing can be promised about the directory: no clean marker, no flush.
+        broker.abandon(fatal[0])
+        await asyncio.sleep(0)  # Closed sockets leave at the next turn of the loop.
         raise StartError(fatal[0])
     stopped = asyncio.Event()
     broker.stop(stopped.set)
