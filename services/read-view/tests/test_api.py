@@ -1,8 +1,11 @@
 """The REST API over Django's test client: shapes, headers, errors."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from board_events import History
+from django.core.management import call_command
 from django.test import Client
 from read_view import selectors
 
@@ -115,6 +118,7 @@ def test_the_correlation_id_is_given_back_and_sent_on(web: Client, origin) -> No
     assert origin.correlation_ids == ["abc-1"]
 
 
-def test_the_api_describes_itself(web: Client) -> None:
+def test_the_api_describes_itself(web: Client, tmp_path: Path) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yaml"))
     paths = yaml.safe_load(web.get("/v1/openapi").content)["paths"]
     assert set(paths) == {"/v1/articles", "/v1/articles/{article_id}"}

@@ -44,7 +44,7 @@ LIST_PARAMETERS = [
 class ArticlesView(APIView):
     """The articles of a board."""
 
-    @extend_schema(parameters=LIST_PARAMETERS, responses=ArticleListOutput)
+    @extend_schema(operation_id="articles_list", parameters=LIST_PARAMETERS, responses=ArticleListOutput)
     def get(self, request: Request) -> Response:
         board_id = parse_id(request.query_params.get("board_id", ""))
         if board_id is None:
