@@ -37,6 +37,8 @@ from broker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupRespo
 log = logging.getLogger("broker.group")
 CLASSIC = "classic"
 GROUP_ID_NOT_FOUND_IN_DESCRIBE_SINCE = 6
+# How much of an id a message repeats: an id may be as long as any text, and a message no longer.
+SHOWN_CHARACTERS = 1000
 
 
 @dataclass(slots=True)
@@ -229,7 +231,7 @@ class GroupManager:
             described = DescribedGroup(group_id=group_id, group_state=GroupState.DEAD.value)
             if version >= GROUP_ID_NOT_FOUND_IN_DESCRIBE_SINCE:
                 described.error_code = ErrorCode.GROUP_ID_NOT_FOUND
-                described.error_message = f"Group {group_id} not found."
+                described.error_message = f"Group {group_id[:SHOWN_CHARACTERS]} not found."
             return described
         stable = group.state is GroupState.STABLE
         return DescribedGroup(

@@ -26,6 +26,12 @@ def test_every_version(ready: Node, version: int) -> None:
     assert missing.error_message == ("Group none not found." if version >= 6 else None)
 
 
+def test_the_longest_id_there_may_be(ready: Node) -> None:
+    (missing,) = ready.ask(DescribeGroupsRequest(groups=["g" * 32_767])).groups
+    assert len(missing.group_id) == 32_767
+    assert missing.error_message == f"Group {'g' * 1000} not found."
+
+
 def test_a_group_that_is_not_stable_shows_no_metadata(ready: Node) -> None:
     stable(ready)
     waiting(ready)

@@ -51,6 +51,19 @@ def test_by_id(node: Node, version: int) -> None:
     assert (second.name, second.topic_id, second.error_code) == (None, unknown, ErrorCode.UNKNOWN_TOPIC_ID)
 
 
+@pytest.mark.parametrize("version", [10, 11])
+def test_ids_are_refused_where_an_unknown_one_cannot_be_answered(node: Node, version: int) -> None:
+    """As Kafka does: INVALID_REQUEST for all that was asked for."""
+    node.topic("t")
+    by_id = MetadataRequestTopic(name="t", topic_id=node.topic_id("t"))
+    for wrong in (by_id, MetadataRequestTopic(name=None, topic_id=uuid.UUID(int=3)), MetadataRequestTopic(name=None)):
+        response = node.ask(MetadataRequest(topics=[MetadataRequestTopic(name="t"), wrong]), version)
+        assert [topic.error_code for topic in response.topics] == [ErrorCode.INVALID_REQUEST] * 2
+        assert [(topic.name, topic.partitions) for topic in response.topics] == [("t", []), (wrong.name or "", [])]
+        assert response.topics[1].topic_id == wrong.topic_id
+    assert node.ask(MetadataRequest(topics=[MetadataRequestTopic(name="t")]), version).topics[0].error_code == ErrorCode.NONE
+
+
 def test_what_does_not_exist_is_made_when_that_is_allowed(node: Node) -> None:
     missing = node.ask(asked("new")).topics[0]
     assert missing.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

@@ -20,6 +20,8 @@ from broker.protocol.types import ZERO_UUID
 from broker.server.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
 from broker.server.services import BrokerServices, RequestContext
 
+# From this version on topics may be asked for by id.
+IDS_SINCE = 12
 CREATE_VERSION = 7
 CREATE_TIMEOUT_MS = 30_000
 # Names that are being made at the same time; more wait for the client's next try.
@@ -27,6 +29,8 @@ CREATING_MAX = 1000
 
 
 def handle(request: MetadataRequest, context: RequestContext, broker: BrokerServices) -> MetadataResponse:
+    if context.api_version < IDS_SINCE and any(item.name is None or item.topic_id != ZERO_UUID for item in request.topics or []):
+        return _refusal(request)
     image = broker.metadata.image
     wants_all = request.topics is None or (context.api_version == 0 and not request.topics)
     if wants_all:
@@ -45,6 +49,15 @@ def handle(request: MetadataRequest, context: RequestContext, broker: BrokerServ
     if request.include_cluster_authorized_operations:
         response.cluster_authorized_operations = CLUSTER_OPERATIONS
     return response
+
+
+def _refusal(request: MetadataRequest) -> MetadataResponse:
+    """Versions 10 and 11 have topic ids and no way to answer one that is unknown (KAFKA-12701): they are refused, all or none."""
+    topics = [
+        MetadataResponseTopic(error_code=ErrorCode.INVALID_REQUEST, name=item.name or "", topic_id=item.topic_id)
+        for item in request.topics or []
+    ]
+    return MetadataResponse(topics=topics)
 
 
 def _asked(name: str | None, topic_id: uuid.UUID, request: MetadataRequest, broker: BrokerServices) -> MetadataResponseTopic:
