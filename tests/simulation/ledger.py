@@ -22,6 +22,7 @@ from simulation.disk_view import Contents, Key, checkpoint, committed_offsets, r
 from simulation.world import DATA, Host
 
 NO_OFFSET = -1
+CLEAN_MARKER = f"{DATA}/.kafka_cleanshutdown"
 RECOVERY_POINTS = f"{DATA}/recovery-point-offset-checkpoint"
 
 
@@ -203,7 +204,9 @@ class Ledger:
             commits.settled = commits.sent.index(stands) if stands in commits.sent else -1
 
     def stopped(self, host: Host) -> None:
-        """A clean stop makes everything durable."""
+        """A clean stop makes everything durable; one that a full disk spoiled leaves no marker, and promises nothing."""
+        if CLEAN_MARKER not in host.storage.files():
+            return
         for partition in self.partitions.values():
             partition.durable_end = max(partition.known, default=-1) + 1
 
