@@ -125,6 +125,9 @@ class EmbeddedBoard(RunningBoard):
     def down(self) -> None:
         self.must("down")
 
+    def supervisor_pid(self) -> int:
+        return int(json.loads(self.layout.state_file.read_text())["pid"])
+
     def processes(self) -> dict[str, dict[str, Any]]:
         """Name -> what the supervisor says of it: status, pid, restarts."""
         state = json.loads(self.layout.state_file.read_text())
