@@ -69,8 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("bench", "Measure the broker beside Apache Kafka; ./board bench --help shows the options."),
         ("check", "Lint, types, layers."),
     ):
-        command = commands.add_parser(name, help=help_text, add_help=False)
-        command.add_argument("arguments", nargs=argparse.REMAINDER)
+        commands.add_parser(name, help=help_text, add_help=False)
     commands.add_parser("broker", help="The broker's own command line (./board broker --help).")
     return parser
 
@@ -80,12 +79,10 @@ SCRIPTS = {"test": "tests/run.py", "check": "tests/check.py", "bench": "bench/ru
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments, rest = build_parser().parse_known_args(argv)
-    if arguments.command in SCRIPTS:
-        script = str(ROOT / SCRIPTS[arguments.command])
-        os.execv(sys.executable, [sys.executable, script, *arguments.arguments, *rest])
-    if rest:
-        build_parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in SCRIPTS:  # which know their arguments themselves
+        os.execv(sys.executable, [sys.executable, str(ROOT / SCRIPTS[words[0]]), *words[1:]])
+    arguments = build_parser().parse_args(words)
     arguments.data = arguments.data.expanduser().resolve()
     try:
         return int(importlib.import_module(f"demo.commands.{arguments.command}").run(arguments))
