@@ -114,14 +114,12 @@ def claim(broker: BrokerProcess, crowd: contextlib.ExitStack) -> None:
     assert_serves(broker)
 
 
-@pytest.mark.xfail(reason="the whole buffer is made when the length is read", raises=AssertionError)
 def test_claims_take_no_memory(broker: BrokerProcess, crowd: contextlib.ExitStack) -> None:
     before = resident_bytes(broker.pid)
     claim(broker, crowd)
     assert resident_bytes(broker.pid) - before < CLAIM_BYTES
 
 
-@pytest.mark.xfail(reason="claimed lengths use up the budget, and every request in two pieces is then refused")
 def test_claims_take_nobody_elses_place(broker: BrokerProcess, crowd: contextlib.ExitStack) -> None:
     """Others still send in two pieces."""
     claim(broker, crowd)

@@ -16,7 +16,7 @@ from broker.protocol.messages.find_coordinator import FindCoordinatorRequest
 from broker.protocol.messages.metadata import MetadataRequest, MetadataResponse
 from broker.protocol.messages.produce import ProduceResponse
 from broker.server.api_table import BY_KEY
-from broker.server.connection import FRAME_MS, OTHER_REQUEST_BYTES_MAX, WRITE_STALL_MS
+from broker.server.connection import FRAME_MS, FRAME_ROOM_BYTES, OTHER_REQUEST_BYTES_MAX, SMALL_FRAME_BYTES, WRITE_STALL_MS
 from broker.server.services import DEFERRED, NO_RESPONSE, CloseConnection, RequestContext
 
 from .wire import Client, frame
@@ -145,6 +145,38 @@ def test_no_room_in_the_budget(caplog: pytest.LogCaptureFixture) -> None:
         # Alone, a frame larger than the whole budget may come.
         first.feed(produce(2, b"x" * 700_000))
         assert first.correlation_ids == [1, 2]
+
+
+def test_a_length_is_believed_as_far_as_its_bytes_come(node: Node, client: Client) -> None:
+    """A claim costs a client nothing, so it takes little of the budget; what does come gets room in steps."""
+    budget = node.broker.acceptor.budget
+    other = Client(node)
+    other.feed((100 * 2**20).to_bytes(4, "big") + bytes(1000))
+    assert budget.used_bytes == FRAME_ROOM_BYTES
+    other.feed(bytes(FRAME_ROOM_BYTES - 1000))
+    assert budget.used_bytes == 2 * FRAME_ROOM_BYTES
+    other.go()
+    node.topic("large", max_message_bytes=str(10 * 2**20))
+    expected = bytes(range(256)) * 20_000
+    large = frame(produce_request("large", batch(expected)), 9, 3)
+    for position in range(0, len(large), 100_000):
+        client.feed(large[position : position + 100_000])
+    assert (client.correlation_ids, budget.used_bytes) == ([3], 0)
+    assert expected in b"".join(map(bytes, node.partition("large").log.read(0, 10**8, 1)))
+
+
+def test_small_requests_need_no_room_in_the_budget(caplog: pytest.LogCaptureFixture) -> None:
+    with running(queued_max_request_bytes="600000") as node:
+        node.topic("t")
+        greedy, modest = Client(node), Client(node)
+        greedy.feed(produce(1, b"x" * 590_000)[:1000])
+        data = produce(1, b"x" * (SMALL_FRAME_BYTES - 500))
+        modest.feed(data[:1000])
+        modest.feed(data[1000:])
+        assert modest.correlation_ids == [1]
+        assert "queued.max.request.bytes" not in caplog.text
+        modest.feed(produce(2, b"x" * SMALL_FRAME_BYTES)[:1000])
+        assert modest.transport.aborted
 
 
 @pytest.mark.parametrize("length", [-1, 0, 7, 104_857_601, 2**31 - 1, -(2**31)])

@@ -23,9 +23,12 @@ class Budget:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
 
-    def take(self, count: int) -> bool:
-        """False when there is no room. A frame larger than the whole budget may come when nothing else is there."""
-        if self.used_bytes and self.used_bytes + count > self.limit_bytes:
+    def take(self, count: int, held: int = 0) -> bool:
+        """False when there is no room; `held`: what the same frame has taken before.
+
+        A frame larger than the whole budget may come when nothing else is there.
+        """
+        if self.used_bytes > held and self.used_bytes + count > self.limit_bytes:
             return False
         self.used_bytes += count
         return True

@@ -34,6 +34,11 @@ FRAME_BYTES_MIN = 8
 # A client that takes no answer for so long is cut off, and so is one that does not finish its frame.
 WRITE_STALL_MS = 60_000
 FRAME_MS = 60_000
+# A frame is given no more room than this before so much of it has come, then twice as much, and so on: a length is easily
+# claimed. It holds what the scratch buffer may bring of it.
+FRAME_ROOM_BYTES = 1024 * 1024
+# Frames of this size need no room in the budget, so that whoever uses it up leaves others the small ones.
+SMALL_FRAME_BYTES = 64 * 1024
 # Requests other than Produce are objects many times their size; none needs more than this.
 OTHER_REQUEST_BYTES_MAX = 8 * 1024 * 1024
 
@@ -63,6 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self._head = b""
         # A frame that needs a buffer of its own, and how much of it has come.
         self._frame: memoryview | None = None
+        self._frame_bytes = 0
         self._filled = 0
         self._budgeted = 0
         self._slots: deque[Slot] = deque()
@@ -104,10 +110,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._take(self._acceptor.scratch[:nbytes])
                 return
             self._filled += nbytes
-            if self._filled == len(self._frame):
+            if self._filled == self._frame_bytes:
                 frame, budgeted = self._frame, self._budgeted
                 self._frame, self.frame_since_ms, self._budgeted = None, None, 0
                 self._arrived(frame, budgeted)
+            elif self._filled == len(self._frame):
+                self._give_room(min(self._frame_bytes, 2 * self._filled))
         except (MalformedMessage, CloseConnection) as error:
             self.abort(str(error))
 
@@ -154,16 +162,26 @@ class Connection(asyncio.BufferedProtocol):
         return int(length)
 
     def _begin_frame(self, part: memoryview, length: int) -> None:
-        """A frame that is not here whole: give it a buffer, when the budget has room."""
-        if not self._acceptor.budget.take(length):
-            raise CloseConnection(
-                f"requests in memory have reached queued.max.request.bytes; a frame of {length} bytes is refused"
-            )
-        self._budgeted = length
-        self._frame = memoryview(bytearray(length))
+        """A frame that is not here whole: give it a buffer. Until more has come, only so much of its length is believed."""
+        self._frame_bytes, self._filled = length, 0
+        self._give_room(min(length, FRAME_ROOM_BYTES))
+        assert self._frame is not None
         self._frame[: len(part)] = part
         self._filled = len(part)
         self.frame_since_ms = self._acceptor.clock.monotonic_ms()
+
+    def _give_room(self, room: int) -> None:
+        """Make the frame's buffer so large, when the budget has room; small frames are not asked for any."""
+        if self._frame_bytes > SMALL_FRAME_BYTES:
+            if not self._acceptor.budget.take(room - self._budgeted, held=self._budgeted):
+                raise CloseConnection(
+                    f"requests in memory have reached queued.max.request.bytes; a frame of {self._frame_bytes} bytes is refused"
+                )
+            self._budgeted = room
+        buffer = memoryview(bytearray(room))
+        if self._frame is not None:
+            buffer[: self._filled] = self._frame
+        self._frame = buffer
 
     def _release(self) -> None:
         """Let go of everything that has come and was not run."""
