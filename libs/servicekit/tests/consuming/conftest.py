@@ -46,7 +46,9 @@ class Kafka:
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 0})
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 0, "message.max.bytes": 2_000_000}
+        )
 
     def create(self, *topics: str, partitions: int = 3) -> None:
         for future in self.admin.create_topics([NewTopic(topic, num_partitions=partitions) for topic in topics]).values():

@@ -57,3 +57,17 @@ def test_a_letter_that_is_not_acknowledged_is_no_letter(kafka, name, monkeypatch
     letters.send(message, "another reason")
     found = read(kafka.bootstrap_servers, f"{name}.{GROUP}.dlt", 1)
     assert [dict(letter.headers() or [])["dlt.reason"] for letter in found] == [b"another reason"]
+
+
+@pytest.mark.parametrize("size", [999_900, 1_040_000])
+def test_one_that_is_too_large_is_sent_without_its_value(kafka, name, size: int) -> None:
+    """Alone, or only with its headers: it would hold up its partition for ever."""
+    kafka.create(name, f"{name}.{GROUP}.dlt")
+    kafka.send_raw(name, b"x" * size, partition=1)
+    message = read(kafka.bootstrap_servers, name, 1)[0]
+    DeadLetters(kafka.bootstrap_servers, GROUP).send(message, "body: " + "it is no JSON " * 20)
+    letter = read(kafka.bootstrap_servers, f"{name}.{GROUP}.dlt", 1)[0]
+    headers = dict(letter.headers() or [])
+    assert (letter.key(), letter.value()) == (b"100", None)
+    assert headers["dlt.value"].startswith(b"left out")
+    assert (headers["dlt.topic"], headers["dlt.partition"], headers["dlt.offset"]) == (name.encode(), b"1", b"0")

@@ -154,6 +154,49 @@ def test_a_rebalance_neither_repeats_nor_leaves_out(kafka, topic, name, diary, c
     assert kafka.committed(name) == ends(kafka, topic)
 
 
+def test_what_is_revoked_is_committed_before_the_next_owner_has_it(
+    kafka, topic, name, diary, consumer, running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if no commit before got through: the one on revoke is synchronous. The next owner is any consumer of Kafka's."""
+    commit = GroupConsumer._commit
+
+    def only_synchronous(self, consumer, partitions, *, asynchronous: bool) -> None:
+        if not asynchronous:
+            commit(self, consumer, partitions, asynchronous=False)
+
+    monkeypatch.setattr(GroupConsumer, "_commit", only_synchronous)
+    found: dict[tuple[str, int], int] = {}
+
+    def assigned(other: Consumer, partitions: list[TopicPartition]) -> None:
+        if partitions:
+            found.update({(p.topic, p.partition): p.offset for p in other.committed(partitions, timeout=30)})
+
+    events = posts(5)
+    kafka.send(topic, *events)
+    other = Consumer(
+        {
+            "bootstrap.servers": kafka.bootstrap_servers,
+            "group.id": name,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "enable.auto.commit": False,
+        }
+    )
+    try:
+        with running(consumer):
+            wait_until(lambda: has_all(diary, events), "all effects")
+            assert kafka.committed(name) == {}
+            other.subscribe([topic], on_assign=assigned)
+
+            def has_one() -> bool:
+                other.poll(0.1)
+                return bool(found)
+
+            wait_until(has_one, "a partition for the other")
+            assert found.items() <= ends(kafka, topic).items()
+    finally:
+        other.close()
+
+
 def test_stopped_in_the_middle_it_commits_what_it_has_done_and_leaves(kafka, topic, name, diary, consumer) -> None:
     events = posts(30)
     kafka.send(topic, *events)
