@@ -36,10 +36,3 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         main([name, "--help"])
     assert ended.value.code == 0
     assert f"broker {name}" in capsys.readouterr().out
-
-
-def test_a_random_uuid_is_another_each_time(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["random-uuid"]) == main(["random-uuid"]) == 0
-    first, second = capsys.readouterr().out.split()
-    assert first != second
-    assert len(first) == len(second) == 22
