@@ -97,6 +97,20 @@ def test_a_clean_stop_is_remembered_once() -> None:
     assert not node.start().clean
 
 
+def test_a_clean_stop_leaves_nothing_to_a_power_cut() -> None:
+    """Not even the topic id of a partition that was never flushed: with a torn one it would be a stray."""
+    node = Node()
+    logs = node.start()
+    append(create(logs))
+    logs.close(clean=True)
+    files = node.storage.files()
+    assert f"{ROOT}/t-0/partition.metadata" in files
+    lock = f"{ROOT}/.lock"
+    assert {path: data for path, data in node.storage.files(surviving=True).items() if path != lock} == {
+        path: data for path, data in files.items() if path != lock
+    }
+
+
 def test_an_unclean_stop_leaves_no_marker() -> None:
     node = Node()
     logs = node.start()
