@@ -101,14 +101,11 @@ def test_a_clean_stop_leaves_nothing_to_a_power_cut() -> None:
     """Not even the topic id of a partition that was never flushed: with a torn one it would be a stray."""
     node = Node()
     logs = node.start()
-    append(create(logs))
+    append(create(logs), producer_id=5, producer_epoch=0, base_sequence=0)
     logs.close(clean=True)
-    files = node.storage.files()
-    assert f"{ROOT}/t-0/partition.metadata" in files
-    lock = f"{ROOT}/.lock"
-    assert {path: data for path, data in node.storage.files(surviving=True).items() if path != lock} == {
-        path: data for path, data in files.items() if path != lock
-    }
+    files, surviving = node.storage.files(), node.storage.files(surviving=True)
+    assert {f"{ROOT}/t-0/partition.metadata", f"{ROOT}/t-0/00000000000000000001.snapshot"} < files.keys()
+    assert {path for path in files if files[path] != surviving.get(path)} <= {f"{ROOT}/.lock"}
 
 
 def test_an_unclean_stop_leaves_no_marker() -> None:

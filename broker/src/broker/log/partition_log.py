@@ -225,9 +225,9 @@ class PartitionLog:
         self.segments.append(new)
         self.flush_soon(lambda error: None)
 
-    def _write_snapshot(self) -> None:
+    def _write_snapshot(self, *, durable: bool = False) -> None:
         path = segment_path(self.directory, self.log_end_offset, SNAPSHOT)
-        self._storage.write_atomically(path, producer_snapshot.encode(self.producers), durable=False)
+        self._storage.write_atomically(path, producer_snapshot.encode(self.producers), durable=durable)
 
     def assign_epoch(self, epoch: int, start_offset: int) -> None:
         """Note that a leader epoch begins at an offset, if that is news."""
@@ -455,13 +455,24 @@ class PartitionLog:
             for segment in self.segments:
                 segment.close()
 
+    def _fsync_topic_id(self) -> None:
+        path = f"{self.directory}/{PARTITION_METADATA}"
+        if self._storage.exists(path):
+            file = self._storage.open(path)
+            try:
+                file.fsync()
+            finally:
+                file.close()
+
     def _make_durable(self) -> None:
         self.active.seal()
-        self._write_snapshot()
+        self._write_snapshot(durable=len(self.producers) > 0)
         for segment in self._unflushed():
             segment.log.get().fsync()
         for segment in [*self._loose_indexes, self.active]:
             if not segment.indexes_durable:
                 segment.fsync_indexes()
+        if not self._names_durable:
+            self._fsync_topic_id()
         self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render())
         self.persisted_end_offset = self.recovery_point = self.log_end_offset
