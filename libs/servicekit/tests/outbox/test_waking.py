@@ -100,7 +100,7 @@ def test_a_valkey_that_hangs_keeps_nobody_for_long(server: ValkeyServer) -> None
         started = time.monotonic()
         wake_relay()
         wake_relay()
-        assert time.monotonic() - started < waking.TIMEOUT_SECONDS * 10
+        assert time.monotonic() - started < LONG / 4
     finally:
         os.kill(server.pid, signal.SIGCONT)
 
