@@ -1,5 +1,6 @@
 """A connection: frames however they come, answers in order, bounds, and how it ends."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from broker.protocol.messages.find_coordinator import FindCoordinatorRequest
 from broker.protocol.messages.metadata import MetadataRequest, MetadataResponse
 from broker.protocol.messages.produce import ProduceResponse
 from broker.server.api_table import BY_KEY
-from broker.server.connection import FRAME_MS, FRAME_ROOM_BYTES, OTHER_REQUEST_BYTES_MAX, SMALL_FRAME_BYTES, WRITE_STALL_MS
+from broker.server.connection import FRAME_MS, FRAME_ROOM_BYTES, OTHER_REQUEST_BYTES_MAX, SMALL_FRAME_BYTES, WRITE_STALL_MS, Slot
 from broker.server.services import DEFERRED, NO_RESPONSE, CloseConnection, RequestContext
 
 from .wire import Client, frame
@@ -393,6 +394,26 @@ def test_an_answer_that_cannot_be_written_ends_the_connection(
 
 
 # Endings.
+
+
+def slots_alive() -> int:
+    return sum(isinstance(one, Slot) for one in gc.get_objects())
+
+
+def test_no_answer_leaves_work_for_the_garbage_collector(node: Node, client: Client) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        client.feed(produce(1) + metadata(2) + waiting_fetch(3, max_wait_ms=500))
+        assert slots_alive() == 1
+        node.pass_time(500)
+        assert client.correlation_ids == [1, 2, 3]
+        assert slots_alive() == 0
+        client.feed(waiting_fetch(4))
+        client.go()
+        assert slots_alive() == 0
+    finally:
+        gc.enable()
 
 
 def test_who_goes_takes_its_waiting_fetch_along(node: Node, client: Client) -> None:

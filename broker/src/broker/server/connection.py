@@ -52,6 +52,7 @@ class Slot:
         self.api_key = api_key
         # None until it is answered; empty when nothing is to be sent.
         self.parts: list[Buffer] | None = None
+        # While it waits for its answer; not longer, so that nothing is left for the garbage collector.
         self.context: RequestContext | None = None
 
 
@@ -94,8 +95,9 @@ class Connection(asyncio.BufferedProtocol):
         self._release()
         slots, self._slots = self._slots, deque()
         for slot in slots:
-            if slot.context is not None and slot.context.abandon is not None:
-                slot.context.abandon()
+            context, slot.context = slot.context, None
+            if context is not None and context.abandon is not None:
+                context.abandon()
         self._acceptor.closed(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -246,7 +248,6 @@ class Connection(asyncio.BufferedProtocol):
         context = RequestContext(version, header.client_id, self._client_host, self._listener_name, respond)
         # Bytes after the message are passed over, as in Kafka: librdkafka leaves some behind a Metadata request for all topics.
         request = codec.decode_prefix(api.request, version, frame, position)[0] if supported else api.request()
-        slot.context = context
         self._slots.append(slot)
         self._handle(api.handler, request, context, slot)
 
@@ -266,10 +267,13 @@ class Connection(asyncio.BufferedProtocol):
             self._flush()
         elif reply is not DEFERRED:
             context.respond(reply)
+        elif slot.parts is None:
+            slot.context = context
 
     # Answers.
 
     def _answer(self, slot: Slot, head: bytes, parts: list[Buffer]) -> None:
+        slot.context = None
         size = len(head) + codec.encoded_size(parts)
         slot.parts = [LENGTH.pack(size) + head + parts[0], *parts[1:]]
         self._flush()

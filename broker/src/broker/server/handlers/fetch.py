@@ -161,6 +161,7 @@ class Fetch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._context.abandon = None
         for partition in self._seen:
             partition.waiters.pop(self._wake, None)
         self._seen = {}
