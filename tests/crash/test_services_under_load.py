@@ -137,3 +137,10 @@ def test_all_processes_die_at_once(board: EmbeddedBoard) -> None:
         os.kill(board.supervisor_pid(), signal.SIGKILL)
     board.up()
     all_is_well(board)
+
+
+def test_it_is_ended_in_order_and_started_again(board: EmbeddedBoard) -> None:
+    with load(board, to_the_end=False):
+        board.down()
+    board.up()
+    all_is_well(board)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import requests
 from board_events import History
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
+from reading_suite import ALL_PARTITIONS
 from service_suite import ServiceProcess
 from waiting import wait_until
 
@@ -27,6 +30,24 @@ def test_the_worker_takes_events_and_ends_cleanly(
         wait_until(lambda: ("200", 3) in store.best("day:2026-03-01", 100), "the place in the list")
         assert requests.get(f"{web.url}/v1/popular", timeout=30).status_code == 200
     assert worker.process is None
+
+
+def test_ended_in_the_middle_of_its_work_it_commits_and_leaves_the_group(
+    client, store, bootstrap_servers: str, publish, valkey_server, tmp_path
+) -> None:
+    """SIGTERM: the status is 0, the group is empty at once, and Kafka knows of every effect."""
+    histories = [History(str(300 + number)) for number in range(40)]
+    publish(*(history.create() for history in histories))
+    publish(*(history.comment() for _ in range(20) for history in histories))
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "VALKEY_URL": valkey_server.url}
+    with ServiceProcess(MANAGE, "worker", tmp_path / "worker", **environment) as worker:
+        wait_until(lambda: sum(position or 0 for position in store.positions(ALL_PARTITIONS).values()) > 50, "some effects")
+        assert worker.stop() == 0
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    assert admin.describe_consumer_groups(["popular"])["popular"].result(30).members == []
+    answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions("popular")])["popular"].result(30)
+    committed = {(p.topic, p.partition): p.offset for p in answer.topic_partitions or []}
+    assert committed == store.positions(ALL_PARTITIONS)
 
 
 def test_without_valkey_both_say_that_they_are_not_ready(tmp_path) -> None:
