@@ -1,6 +1,7 @@
 """The boards that the end-to-end tests run on: on our broker and on Apache Kafka, or the one that the environment names."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from peers.apache_kafka import ApacheKafka, PeerMissing
@@ -16,15 +17,13 @@ def own_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBoar
 @pytest.fixture(scope="session")
 def apache_kafka_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBoard]:
     """The same board; only the address of the broker differs."""
-    try:
-        kafka = ApacheKafka(heap="512m").__enter__()
-    except PeerMissing as missing:
-        pytest.skip(str(missing))
-    try:
-        with embedded_board(tmp_path_factory.mktemp("board"), external_broker=kafka.bootstrap_servers) as board:
-            yield board
-    finally:
-        kafka.__exit__(None, None, None)
+    with ExitStack() as stack:
+        try:
+            kafka = stack.enter_context(ApacheKafka(heap="512m"))
+        except PeerMissing as missing:
+            pytest.skip(str(missing))
+        directory = tmp_path_factory.mktemp("board")
+        yield stack.enter_context(embedded_board(directory, external_broker=kafka.bootstrap_servers))
 
 
 @pytest.fixture(scope="session", params=["given"] if given_board() else ["own_board", "apache_kafka_board"])
