@@ -10,7 +10,7 @@ from broker.cli.console_consumer import fetcher_settings, member_settings
 from broker.cli.failures import UsageError
 from broker.cli.fetcher import FetcherSettings
 from broker.cli.membership import MemberSettings
-from broker.testing import BrokerThread
+from broker.testing import BrokerProcess, BrokerThread
 
 from .conftest import Fresh, MakeTopic, Run
 from .fake_broker import free_address
@@ -188,6 +188,25 @@ def test_a_signal_ends_it_with_its_offsets_committed(
     described = run("consumer-groups", "--describe", "--group", group)
     assert [line.split()[3:6] for line in described.lines[1:]] == [["5", "5", "0"]]
     assert "has no active members" in described.err
+
+
+def test_a_broker_that_is_killed_and_comes_back(run: Run) -> None:
+    """The consumer waits for it, and goes on: every record once."""
+    with BrokerProcess() as broker:
+        produce = ("console-producer", "--topic", "t")
+        assert run(*produce, stdin=b"before\n", server=broker.bootstrap_servers).status == 0
+        command = [sys.executable, "-m", "broker.cli.main", "console-consumer", "--bootstrap-server", broker.bootstrap_servers]
+        read = ["--topic", "t", "--from-beginning", "--group", "g", "--max-messages", "3"]
+        with subprocess.Popen([*command, *read], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"before\n"
+            broker.kill()
+            broker.start()
+            assert run(*produce, stdin=b"after\nlast\n", server=broker.bootstrap_servers).status == 0
+            out, err = process.communicate(timeout=90)
+        assert (process.returncode, out, err) == (0, b"after\nlast\n", b"Processed a total of 3 messages\n")
+        described = run("consumer-groups", "--describe", "--group", "g", server=broker.bootstrap_servers)
+        assert described.lines[1].split()[3:6] == ["3", "3", "0"]
 
 
 def test_nobody_reads_its_output(run: Run, topic: str, start: Callable[..., "subprocess.Popen[bytes]"]) -> None:

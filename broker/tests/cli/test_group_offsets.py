@@ -2,6 +2,7 @@
 
 import pytest
 from broker.cli.cluster import Cluster
+from broker.cli.failures import Unavailable
 from broker.cli.group_offsets import asking_coordinator, commit, committed
 from broker.protocol.errors import ErrorCode, KafkaError
 
@@ -46,3 +47,18 @@ def test_the_coordinator_is_looked_for_again(cluster: Cluster, fresh: Fresh) -> 
         return cluster.coordinator(group) is first
 
     assert asking_coordinator(cluster, group, ask) is False
+
+
+def test_a_coordinator_that_does_not_answer_is_asked_once_more(cluster: Cluster, fresh: Fresh) -> None:
+    group = fresh("group")
+    cluster.coordinator(group).close()
+    assert committed(cluster, group) == {}
+    asked = []
+
+    def silent() -> None:
+        asked.append(group)
+        raise Unavailable("no answer in time")
+
+    with pytest.raises(Unavailable):
+        asking_coordinator(cluster, group, silent)
+    assert len(asked) == 2

@@ -49,19 +49,28 @@ def make(bootstrap: str, group: str) -> Iterator[Join]:
         cluster.close()
 
 
-def rebalance(topic: str, *members: Member) -> list[list[TopicPartition]]:
-    """All of them join at the same time, as a rebalance has it."""
-    found: dict[int, list[TopicPartition]] = {}
+class Living:
+    """A member in a thread that beats and joins again, as a process does; `share` is what it has."""
 
-    def join(index: int) -> None:
-        found[index] = members[index].join({topic})
+    def __init__(self, member: Member, topic: str) -> None:
+        self.member, self.share = member, list[TopicPartition]()
+        self._topic, self._stop = topic, threading.Event()
+        self._thread = threading.Thread(target=self._live)
+        self._thread.start()
 
-    threads = [threading.Thread(target=join, args=(index,)) for index in range(len(members))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return [found[index] for index in range(len(members))]
+    def _live(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.share = self.member.join({self._topic})
+                while not self._stop.wait(0.02):
+                    self.member.beat()
+            except Rejoin:
+                self.share = []
+        self.member.leave()
+
+    def end(self) -> None:
+        self._stop.set()
+        self._thread.join(60)
 
 
 def wait_for_rejoin(member: Member) -> None:
@@ -99,14 +108,19 @@ def test_two_share_and_one_that_leaves_is_replaced(make: Join, topic: str) -> No
 
 
 def test_all_partitions_are_given_once(make: Join, topic: str) -> None:
-    members = [make() for _ in range(3)]
-    members[0].join({topic})
-    # They may meet in more than one generation; what counts is the last.
-    for _ in range(20):
-        shares = rebalance(topic, *members)
-        if sorted(part for share in shares for part in share) == [(topic, index) for index in range(4)]:
-            break
-    assert sorted(map(len, shares)) == [1, 1, 2]
+    living = [Living(make(), topic) for _ in range(3)]
+    deadline = time.monotonic() + 60
+    try:
+        while sorted(part for one in living for part in one.share) != [(topic, index) for index in range(4)] or any(
+            not one.share for one in living
+        ):
+            assert time.monotonic() < deadline, [one.share for one in living]
+            time.sleep(0.02)
+        assert sorted(len(one.share) for one in living) == [1, 1, 2]
+        assert [one.member.leads for one in living].count(True) == 1
+    finally:
+        for one in living:
+            one.end()
 
 
 def test_offsets_are_committed_in_a_generation(make: Join, cluster: Cluster, topic: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 from broker.cli.cluster import Cluster
-from broker.cli.failures import check
+from broker.cli.failures import Unavailable, check
 from broker.cli.offsets import TopicPartition
 from broker.cli.retrying import RETRY_S, patiently
 from broker.client.retriable import STALE_COORDINATOR
@@ -33,10 +33,16 @@ class Committed(NamedTuple):
 
 
 def asking_coordinator(cluster: Cluster, group: str, ask: Callable[[], T]) -> T:
-    """What `ask` gives; the coordinator is looked for again while it moves or loads."""
+    """What `ask` gives; the coordinator is looked for again while it moves or loads, and once when it does not answer.
+
+    A connection that lay idle may have ended without anybody noticing. What is asked here does no harm twice.
+    """
 
     def ask_once() -> T:
         try:
+            return ask()
+        except Unavailable:
+            cluster.forget_coordinator(group)
             return ask()
         except KafkaError as error:
             if error.code in STALE_COORDINATOR:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from broker.cli.cluster import Cluster
-from broker.cli.fetcher import Fetcher
+from broker.cli.failures import Unavailable
+from broker.cli.fetcher import UNAVAILABLE_S, Fetcher
 from broker.cli.formatter import Consumed
 from broker.cli.membership import Member, MemberSettings, Rejoin
 from broker.cli.offsets import TopicPartition
+from broker.cli.retrying import PAUSE_S
 
 
 class Source(Protocol):
@@ -66,17 +68,26 @@ class GroupShare:
         self._counts: Mapping[str, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._commit_at = self._look_at = 0.0
+        self._away_since: float | None = None
 
     def poll(self, max_wait_ms: int) -> Iterator[Consumed]:
         try:
             if not self._assigned:
                 self._join()
             self._keep_up()
+            self._away_since = None
             for consumed in self._fetcher.poll(max_wait_ms):
                 yield consumed
                 self._member.beat()
         except Rejoin:
             self._give_up()
+        except Unavailable:
+            # Brokers that restart are waited for; the next poll goes on where this one ended.
+            now = time.monotonic()
+            self._away_since = self._away_since or now
+            if now - self._away_since > UNAVAILABLE_S:
+                raise
+            time.sleep(PAUSE_S)
 
     def close(self) -> None:
         if self._assigned:
