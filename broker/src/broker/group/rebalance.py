@@ -166,8 +166,9 @@ class Rebalance:
         group.pending_sync.pop(member.member_id, None)
         if not group.pending_sync:
             self.timers.cancel_sync(group)
+        # Its session may have run out while it waited, which was no death; the next one begins whatever it is told.
+        self.timers.restart_session(group, member)
         if code is ErrorCode.NONE:
-            self.timers.restart_session(group, member)
             reply(
                 SyncGroupResponse(
                     protocol_type=group.protocol_type, protocol_name=group.protocol_name, assignment=member.assignment
