@@ -11,7 +11,7 @@ import pytest
 from broker.clock.simulated import WALL_START_MS
 from broker.log.partition_log import PartitionLog
 from broker.protocol.errors import ErrorCode, KafkaError
-from hypothesis import event, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .disk import Config, Disk, append, headers, records
@@ -129,7 +129,6 @@ class Model:
         self.disk.crash(seed, "torn")
         self.log = self.disk.open(self.config, recovery_point=point)
         assert persisted <= self.log.log_end_offset <= self.end
-        event(f"lost {min(3, self.end - self.log.log_end_offset)}")
         # A removal whose name never reached the disk comes back.
         self.start = self.log.log_start_offset
         del self.records[self.log.log_end_offset :]
@@ -186,4 +185,11 @@ def test_ends_one_after_the_other(ends: list[str]) -> None:
             model.step(step)
             model.check()
         model.step(("resend",))
+        model.check()
+
+
+def test_what_a_recovery_removed_does_not_come_back() -> None:
+    model = Model()
+    for step in (("flush",), ("append", 1, 0), ("roll",), ("power cut", 0), ("power cut", 2)):
+        model.step(step)
         model.check()

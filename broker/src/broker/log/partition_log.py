@@ -303,7 +303,7 @@ class PartitionLog:
 
     # Retention.
 
-    def apply_retention(self, now_ms: int, high_watermark: int, call_later: Callable[[int, Callable[[], None]], None]) -> int:
+    def apply_retention(self, now_ms: int, high_watermark: int, call_later: Callable[[int, Callable[[], None]], object]) -> int:
         """Drop whole old segments by time and size, only below the high watermark; how many went. `now_ms` is wall time.
 
         The files are renamed at once and removed after file.delete.delay.ms.
@@ -336,7 +336,7 @@ class PartitionLog:
         too_old = config.retention_ms >= 0 and now_ms - first.largest_timestamp() > config.retention_ms
         return too_old or 0 <= config.retention_bytes <= self.size_bytes - first.size
 
-    def _drop(self, segment: Segment, call_later: Callable[[int, Callable[[], None]], None]) -> None:
+    def _drop(self, segment: Segment, call_later: Callable[[int, Callable[[], None]], object]) -> None:
         if segment in self._loose_indexes:
             self._loose_indexes.remove(segment)
         segment.close()

@@ -75,18 +75,23 @@ class LogLoader:
         names = self._names()
         bases = sorted(base for name in names if (base := offset_in_name(name, LOG)) is not None)
         loaded = Loaded([], LeaderEpochs())
-        hole = False
+        hole = removed = False
         for number, base in enumerate(bases):
-            hole = hole or (bool(loaded.segments) and self._lacks_something_before(base, loaded))
             segment = self._segment(base, names)
             last = number == len(bases) - 1
-            if hole or not (segment.size or last):
-                # An empty one in between is left by a roll that a full disk refused.
+            # One that is left by a roll that a full disk refused.
+            needless = not segment.size and not last and bool(loaded.segments)
+            hole = hole or (bool(loaded.segments) and not needless and self._lacks_something_before(base, loaded))
+            if hole or needless:
                 loaded.cut_bytes += segment.size
                 segment.remove()
+                removed = True
                 continue
             suspect = not self._clean and (last or bases[number + 1] > self._recovery_point)
             self._open(segment, loaded, suspect=suspect, last=last)
+        if removed:
+            # What is gone must not come back behind the batches that will take its place.
+            self._storage.fsync_directory(self._directory)
         if not loaded.segments:
             first = self._segment(0, ())
             first.create()
@@ -96,10 +101,10 @@ class LogLoader:
         return loaded
 
     def _lacks_something_before(self, base: int, loaded: Loaded) -> bool:
-        """Whether what was not fsynced has a hole before the segment at `base`: a cut, or batches that never arrived."""
+        """Whether what was not fsynced does not go on with the segment at `base`: a cut, or batches that never arrived."""
         if loaded.cut_bytes:
             return True
-        return not (self._clean or self._compacted) and base > self._recovery_point and loaded.end_offset < base
+        return not (self._clean or self._compacted) and base > self._recovery_point and loaded.end_offset != base
 
     def _names(self) -> list[str]:
         """The files of the directory, without what a crash has left over."""
