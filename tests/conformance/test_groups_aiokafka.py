@@ -86,6 +86,8 @@ def test_a_static_member_comes_again_in_its_place(target: Target, make_topic: Ma
             second = consumer(target, group, topic, group_instance_id="two")
             await second.start()
             await eventually(lambda: len(first.assignment()) == len(second.assignment()) == 1)
+            # The listener hears of it a moment later.
+            await eventually(lambda: heard.assigned[-1:] == [{one.partition for one in first.assignment()}])
             held, given = second.assignment(), len(heard.assigned)
             await second.stop()
             again = await stack.enter_async_context(consumer(target, group, topic, group_instance_id="two"))

@@ -138,8 +138,9 @@ def test_operations_are_told_to_who_asks(node: Node, version: int) -> None:
     node.topic("t")
     plain = node.ask(asked("t"), version)
     assert plain.topics[0].topic_authorized_operations == plain.cluster_authorized_operations == NOT_ASKED
-    request = asked("t", include_topic_authorized_operations=True)
+    request = asked("t", "none", include_topic_authorized_operations=True)
     request.include_cluster_authorized_operations = version <= 10
     full = node.ask(request, version)
-    assert full.topics[0].topic_authorized_operations == TOPIC_OPERATIONS
+    # Also of what does not exist, as in Kafka.
+    assert [topic.topic_authorized_operations for topic in full.topics] == [TOPIC_OPERATIONS] * 2
     assert full.cluster_authorized_operations == (CLUSTER_OPERATIONS if version <= 10 else NOT_ASKED)

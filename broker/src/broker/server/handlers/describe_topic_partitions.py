@@ -57,7 +57,10 @@ def _names(request: DescribeTopicPartitionsRequest, broker: BrokerServices) -> t
 def _missing(name: str) -> DescribeTopicPartitionsResponseTopic:
     bad = topic_names.problem(name) is not None
     code = ErrorCode.INVALID_TOPIC_EXCEPTION if bad else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    return DescribeTopicPartitionsResponseTopic(error_code=code, name=name)
+    internal = name in topic_names.INTERNAL
+    return DescribeTopicPartitionsResponseTopic(
+        error_code=code, name=name, is_internal=internal, topic_authorized_operations=TOPIC_OPERATIONS
+    )
 
 
 def _topic(topic: TopicImage, indexes: list[int]) -> DescribeTopicPartitionsResponseTopic:

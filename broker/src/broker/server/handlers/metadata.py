@@ -70,12 +70,24 @@ def _asked(name: str | None, topic_id: uuid.UUID, request: MetadataRequest, brok
     topic = image.topics.get(name or "")
     if topic is not None:
         return _topic(topic, request)
+    operations = _operations(request)
     if topic_names.problem(name or "") is not None:
-        return MetadataResponseTopic(error_code=ErrorCode.INVALID_TOPIC_EXCEPTION, name=name)
+        return MetadataResponseTopic(
+            error_code=ErrorCode.INVALID_TOPIC_EXCEPTION, name=name, topic_authorized_operations=operations
+        )
     if request.allow_auto_topic_creation and broker.config.auto_create_topics_enable:
         _create(name or "", broker)
     internal = name in topic_names.INTERNAL
-    return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name=name, is_internal=internal)
+    return MetadataResponseTopic(
+        error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        name=name,
+        is_internal=internal,
+        topic_authorized_operations=operations,
+    )
+
+
+def _operations(request: MetadataRequest) -> int:
+    return TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED
 
 
 def _create(name: str, broker: BrokerServices) -> None:
@@ -98,7 +110,7 @@ def _create(name: str, broker: BrokerServices) -> None:
 
 def _topic(topic: TopicImage, request: MetadataRequest) -> MetadataResponseTopic:
     return MetadataResponseTopic(
-        topic_authorized_operations=TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED,
+        topic_authorized_operations=_operations(request),
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.name in topic_names.INTERNAL,
