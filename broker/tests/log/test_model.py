@@ -193,3 +193,19 @@ def test_what_a_recovery_removed_does_not_come_back() -> None:
     for step in (("flush",), ("append", 1, 0), ("roll",), ("power cut", 0), ("power cut", 2)):
         model.step(step)
         model.check()
+
+
+def test_a_snapshot_of_another_history_is_not_believed() -> None:
+    """Its offset is reached again by other batches."""
+    for seed in range(300):
+        model = Model()
+        for step in (("produce", 3), ("flush",), ("produce", 3), ("roll",), ("power cut", seed)):
+            model.step(step)
+        lost = 6 - model.end
+        if lost:
+            model.do_append(lost, 7)
+        model.do_power_cut(seed + 1000)
+        model.check()
+        model.do_resend()
+        model.do_produce(1)
+        model.check()

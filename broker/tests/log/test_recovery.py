@@ -440,3 +440,51 @@ def test_snapshots_that_belong_to_no_segment_go_but_for_the_newest() -> None:
     disk.open(clean=True, recovery_point=log.log_end_offset)
     found = {int(name.split(".")[0]) for name in disk.names() if name.endswith(".snapshot")}
     assert found == (bases - {0}) | {log.log_end_offset}
+
+
+def surviving(disk: Disk) -> dict[str, bytes]:
+    """What a power cut leaves in any case."""
+    return {path.rsplit("/", 1)[1]: data for path, data in disk.storage.files(surviving=True).items()}
+
+
+def test_what_a_recovery_removed_is_gone_for_good() -> None:
+    """Segments, and snapshots from behind the end, whose sequence numbers were never written again."""
+    disk = Disk()
+    log = disk.open()
+    fill(log)
+    log.flush_soon(lambda error: None)
+    disk.settle()
+    log.close(clean=True)
+    name = log.segments[1].log.path.rsplit("/", 1)[1]
+    disk.overwrite(name, disk.read(name)[:100])
+    again = disk.open()
+    assert again.log_end_offset == log.segments[1].base_offset
+    left = surviving(disk)
+    assert sorted(one for one in left if one.endswith(".log")) == [f"{0:020d}.log", name]
+    assert all(int(one[:20]) <= again.log_end_offset for one in left if one.endswith(".snapshot"))
+
+
+def test_what_lies_below_the_recovery_point_survives_any_power_cut() -> None:
+    disk = Disk()
+    log = disk.open()
+    fill(log)
+    log.flush_soon(lambda error: None)
+    disk.settle()
+    assert log.recovery_point == log.log_end_offset
+    left = surviving(disk)
+    for segment in log.segments[:-1]:
+        for file in (segment.log, segment.offset_index.file, segment.time_index.file):
+            name = file.path.rsplit("/", 1)[1]
+            assert left[name] == disk.read(name), name
+    assert left[LEADER_EPOCHS] == log.epochs.render()
+
+
+@pytest.mark.parametrize("content", [b"0\n1\n0 4\n", b"0\n1\n1 0\n", b"0\n2\n0 0\n1 3\n"])
+def test_leader_epochs_that_the_batches_deny_are_read_anew(content: bytes) -> None:
+    disk = Disk()
+    log = disk.open()
+    fill(log)
+    entries = log.epochs.entries
+    log.close(clean=False)
+    disk.overwrite(LEADER_EPOCHS, content)
+    assert disk.open().epochs.entries == entries

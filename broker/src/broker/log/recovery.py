@@ -69,13 +69,14 @@ class LogLoader:
         self._now_ms = now_ms
         # (epoch, first offset) as the headers of checked batches show them.
         self._epochs_seen: list[tuple[int, int]] = []
+        self._removed = False
 
     def load(self) -> Loaded:
         """Open all segments, recovering those that need it. An empty directory gets its first segment."""
         names = self._names()
         bases = sorted(base for name in names if (base := offset_in_name(name, LOG)) is not None)
         loaded = Loaded([], LeaderEpochs())
-        hole = removed = False
+        hole = False
         for number, base in enumerate(bases):
             segment = self._segment(base, names)
             last = number == len(bases) - 1
@@ -85,19 +86,19 @@ class LogLoader:
             if hole or needless:
                 loaded.cut_bytes += segment.size
                 segment.remove()
-                removed = True
+                self._removed = True
                 continue
             suspect = not self._clean and (last or bases[number + 1] > self._recovery_point)
             self._open(segment, loaded, suspect=suspect, last=last)
-        if removed:
-            # What is gone must not come back behind the batches that will take its place.
-            self._storage.fsync_directory(self._directory)
         if not loaded.segments:
             first = self._segment(0, ())
             first.create()
             loaded.segments.append(first)
         loaded.epochs = self._epochs(loaded)
         loaded.producers = self._producers(names, loaded)
+        if self._removed:
+            # What is gone must not come back beside the batches that will take its place.
+            self._storage.fsync_directory(self._directory)
         return loaded
 
     def _lacks_something_before(self, base: int, loaded: Loaded) -> bool:
@@ -180,6 +181,7 @@ class LogLoader:
             path = segment_path(self._directory, offset, SNAPSHOT)
             if offset > loaded.end_offset or (found and offset not in bases):
                 self._storage.remove(path)
+                self._removed = True
             elif not found:
                 decoded = producer_snapshot.decode(self._storage.read(path))
                 if decoded is None:
