@@ -447,21 +447,39 @@ def surviving(disk: Disk) -> dict[str, bytes]:
     return {path.rsplit("/", 1)[1]: data for path, data in disk.storage.files(surviving=True).items()}
 
 
-def test_what_a_recovery_removed_is_gone_for_good() -> None:
-    """Segments, and snapshots from behind the end, whose sequence numbers were never written again."""
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_recovery_removed_is_gone_for_good(seed: int) -> None:
+    """Segments behind a cut."""
     disk = Disk()
     log = disk.open()
     fill(log)
     log.flush_soon(lambda error: None)
     disk.settle()
     log.close(clean=True)
+    for name in disk.names():
+        if name.endswith(".snapshot"):
+            disk.storage.remove(f"{DIRECTORY}/{name}")
     name = log.segments[1].log.path.rsplit("/", 1)[1]
     disk.overwrite(name, disk.read(name)[:100])
+    disk.storage.fsync_directory(DIRECTORY)
     again = disk.open()
     assert again.log_end_offset == log.segments[1].base_offset
-    left = surviving(disk)
-    assert sorted(one for one in left if one.endswith(".log")) == [f"{0:020d}.log", name]
-    assert all(int(one[:20]) <= again.log_end_offset for one in left if one.endswith(".snapshot"))
+    disk.crash(seed, "torn")
+    assert [one for one in disk.names() if one.endswith(".log")] == [f"{0:020d}.log", name]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_snapshot_from_behind_the_end_is_gone_for_good(seed: int) -> None:
+    """Else it would be believed when other batches have reached its offset."""
+    disk = Disk()
+    log = disk.open()
+    fill(log, 5)
+    log.close(clean=True)
+    name = f"{log.log_end_offset + 5:020d}.snapshot"
+    disk.storage.write_atomically(f"{DIRECTORY}/{name}", disk.read(f"{log.log_end_offset:020d}.snapshot"))
+    disk.open(clean=True, recovery_point=log.log_end_offset)
+    disk.crash(seed, "torn")
+    assert name not in disk.names()
 
 
 def test_what_lies_below_the_recovery_point_survives_any_power_cut() -> None:
