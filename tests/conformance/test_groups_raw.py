@@ -108,14 +108,22 @@ class Member:
 NewMember = Callable[..., Member]
 
 
+def is_loaded(raw: Raw, group: str) -> bool:
+    """Whether the coordinator is known, and has loaded the partitions that keep this group and all others."""
+    if raw.ask(FindCoordinatorRequest(coordinator_keys=[group])).coordinators[0].error_code:
+        return False
+    everywhere = DescribeGroupsRequest(groups=[f"somewhere-{number}" for number in range(50)])
+    return {one.error_code for one in raw.ask(everywhere, 5).groups} == {ErrorCode.NONE}
+
+
 @pytest.fixture
 def member(target: Target) -> Iterator[NewMember]:
-    """A function that makes members of one fresh group; the coordinator is found before."""
+    """A function that makes members of one fresh group, when the coordinator has every partition of the offsets topic."""
     group = target.fresh("raw")
     made: list[Member] = []
     with Raw(target) as raw:
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        while raw.ask(FindCoordinatorRequest(coordinator_keys=[group])).coordinators[0].error_code:
+        while not is_loaded(raw, group):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
