@@ -12,18 +12,21 @@ from demo.verification import Differences, LogView, Origins
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., verify.Findings]:
-    """Passes of the comparison: (events in the log, differences); the last one is repeated. The clock moves 1 s per pass."""
+    """Passes of the comparison: (events in the log, differences, whether the projection is complete); the last one is repeated.
+
+    The clock moves 1 s per pass.
+    """
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
-    def run(*results: tuple[int, int], timeout: float = 60.0) -> verify.Findings:
+    def run(*results: tuple[int, int] | tuple[int, int, bool], timeout: float = 60.0) -> verify.Findings:
         left = list(results)
 
-        def compare(layout: Layout, terminal: Terminal) -> verify.Findings:
+        def compare(layout: Layout, terminal: Terminal, deadline: float) -> verify.Findings:
             now[0] += 1.0
-            events, count = left.pop(0) if len(left) > 1 else left[0]
-            return verify.Findings(Differences(["differs"] * count), Origins(), LogView(events=events), 0)
+            events, count, *complete = left.pop(0) if len(left) > 1 else left[0]
+            return verify.Findings(Differences(["differs"] * count), Origins(), LogView(events=events), 0, *complete)
 
         monkeypatch.setattr(verify, "_compare", compare)
         return verify._compare_when_quiet(Layout(Path("/data")), Terminal(), timeout)
@@ -41,6 +44,15 @@ def test_differences_that_vanish_while_events_arrive_are_none(passes: Callable[.
 
 def test_differences_that_stay_when_nothing_moves_are_found(passes: Callable[..., verify.Findings]) -> None:
     assert len(passes((5, 3), (6, 2)).differences.texts) == 2
+
+
+def test_a_hole_that_was_mended_by_looking_at_it_is_found(passes: Callable[..., verify.Findings]) -> None:
+    assert len(passes((5, 1), (5, 0)).differences.texts) == 1
+
+
+def test_a_projection_that_is_still_built_is_waited_for(passes: Callable[..., verify.Findings]) -> None:
+    assert passes((5, 9, False), (5, 4, False), (5, 0)).differences.texts == []
+    assert len(passes((5, 9, False)).differences.texts) == 9
 
 
 def test_a_log_that_never_rests_is_not_waited_for_for_ever(passes: Callable[..., verify.Findings]) -> None:
