@@ -97,6 +97,9 @@ def parse(text: str) -> list[Block]:
                 block = Block(number + 1)
         elif line == SEPARATOR:
             block.has_expectation = True
+        elif block.commands and not line.strip():
+            blocks.append(block)
+            block = Block(number + 1)
         else:
             block.head.append(line)
             if line.strip() and not line.startswith("#"):

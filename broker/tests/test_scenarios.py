@@ -83,9 +83,9 @@ def test_another_trace_is_shown_as_a_difference(tmp_path: Path) -> None:
 
 def test_rewriting_makes_the_file_say_what_happens(tmp_path: Path) -> None:
     path = tmp_path / "story.txt"
-    path.write_text("# New.\nadd 1\nshow")
+    path.write_text("# New.\nadd 1\nshow\n\n# More.\n\nadd 2\nshow")
     run_scenario(path, Counter(), rewrite=True)
-    assert path.read_text() == "# New.\nadd 1\nshow\n----\nit is 1\n"
+    assert path.read_text() == "# New.\nadd 1\nshow\n----\nit is 1\n\n# More.\n\nadd 2\nshow\n----\nit is 3\n"
     run_scenario(path, Counter())
 
 

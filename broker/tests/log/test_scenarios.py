@@ -1,0 +1,13 @@
+"""The log's stories in testdata."""
+
+from pathlib import Path
+
+import pytest
+
+from ..scenarios import run_scenario, scenario_files
+from .stage import LogStage
+
+
+@pytest.mark.parametrize("path", scenario_files(__file__), ids=lambda path: path.stem)
+def test_scenario(path: Path, rewrite: bool) -> None:
+    run_scenario(path, LogStage(), rewrite=rewrite)
