@@ -200,7 +200,7 @@ class Connection(asyncio.BufferedProtocol):
             self._waiting.append((frame if budgeted else bytes(frame), budgeted))
             self._throttle()
             return
-        self._run(frame, budgeted)
+        self._run_budgeted(frame, budgeted)
 
     def _may_run(self, frame: Buffer) -> bool:
         if self._transport is None or self._write_paused or len(self._slots) >= self._acceptor.config.queued_max_requests:
@@ -211,13 +211,13 @@ class Connection(asyncio.BufferedProtocol):
         # What is not a Produce runs alone, so the last one speaks for all.
         return key == ApiKey.PRODUCE and self._slots[-1].api_key == ApiKey.PRODUCE
 
-    def _run(self, frame: Buffer, budgeted: int) -> None:
+    def _run_budgeted(self, frame: Buffer, budgeted: int) -> None:
         try:
-            self._run_frame(frame)
+            self._run(frame)
         finally:
             self._acceptor.budget.give_back(budgeted)
 
-    def _run_frame(self, frame: Buffer) -> None:
+    def _run(self, frame: Buffer) -> None:
         key, version, correlation_id = peek_api(frame)
         api = BY_KEY.get(key)
         if api is None or self._listener_kind not in api.listeners:
@@ -296,7 +296,7 @@ class Connection(asyncio.BufferedProtocol):
         self._running = True
         try:
             while self._waiting and self._may_run(self._waiting[0][0]):
-                self._run(*self._waiting.popleft())
+                self._run_budgeted(*self._waiting.popleft())
         except (MalformedMessage, CloseConnection) as error:
             self.abort(str(error))
         finally:
