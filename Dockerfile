@@ -14,7 +14,6 @@ COPY broker broker
 ENV KAFKA_LOG_DIRS=/var/lib/kafka/data
 RUN pip install --quiet --no-build-isolation -c constraints.txt ./broker && \
     mkdir -p /var/lib/kafka/data && chown board /var/lib/kafka/data
-VOLUME /var/lib/kafka/data
 EXPOSE 9092
 USER board
 ENTRYPOINT ["broker"]

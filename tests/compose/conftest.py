@@ -79,13 +79,21 @@ def engine() -> None:
             pytest.skip(f"no Docker engine: `{' '.join(command[:2])}` says {done.stderr.strip()[:200]}")
 
 
+def volumes() -> set[str]:
+    """Of the whole engine: those without a name belong to no project."""
+    done = subprocess.run(["docker", "volume", "ls", "--quiet"], capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stdout.split())
+
+
 @pytest.fixture(scope="session")
 def project(engine: None) -> Iterator[Project]:
     """Built and up."""
     project = Project()
+    before = volumes()
     try:
         project.run("up", "--build", "--wait", "--quiet-pull")
         yield project
     finally:
         project.run("down", "--volumes", "--timeout", "15")
         assert project.kept() == []
+        assert volumes() - before == set()

@@ -20,8 +20,9 @@ from demo.state import require_running
 from demo.terminal import Terminal
 from demo.verification import Differences, LogView, Origins, compare_ledger, compare_popular, compare_views, read_log
 
-# Events that a relay still holds look like differences. They are believed once the log has not grown for so long.
-QUIET_SECONDS = 5.0
+# Events that a relay still holds look like differences. They are believed once the log has not grown for so long: longer than
+# a relay waits for the lease of one that was killed (8 s).
+QUIET_SECONDS = 12.0
 POLL_SECONDS = 0.5
 DIFFERENCES_SHOWN_MAX = 50
 
