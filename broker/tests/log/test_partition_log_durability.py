@@ -181,3 +181,28 @@ def test_a_clean_stop_on_a_full_disk_says_so() -> None:
         log.close(clean=True)
     disk.storage.capacity_bytes = None
     assert len(records(disk.open())) == 60
+
+
+def test_a_log_that_got_nothing_is_closed_without_an_fsync() -> None:
+    """Hundreds of partitions that sleep must not make a stop long."""
+    disk = Disk()
+    log = several_segments(disk)
+    log.close(clean=True)
+    empty = disk.open(clean=True, recovery_point=log.log_end_offset)
+    empty.assign_epoch(7, empty.log_end_offset)
+    disk.storage.fail_fsync = True
+    empty.close(clean=True)
+    disk.storage.fail_fsync = False
+    assert len(records(disk.open(clean=True, recovery_point=log.log_end_offset))) == 60
+
+
+def test_an_empty_log_is_closed_without_an_fsync() -> None:
+    disk = Disk()
+    log = disk.open()
+    log.assign_epoch(0, 0)
+    disk.storage.fail_fsync = True
+    log.close(clean=True)
+    disk.storage.fail_fsync = False
+    for seed in range(10):
+        disk.crash(seed, "torn")
+        assert disk.open(clean=True).log_end_offset == 0

@@ -465,14 +465,21 @@ class PartitionLog:
                 file.close()
 
     def _make_durable(self) -> None:
+        if not self.log_end_offset:
+            return  # An empty log is made again.
         self.active.seal()
-        self._write_snapshot(durable=len(self.producers) > 0)
-        for segment in self._unflushed():
-            segment.log.get().fsync()
+        # A log that got nothing since it was durable has its snapshot, and no records in an epoch that the file lacks.
+        appended = self.recovery_point < self.log_end_offset
+        if appended or not self._storage.exists(segment_path(self.directory, self.log_end_offset, SNAPSHOT)):
+            self._write_snapshot(durable=len(self.producers) > 0)
+        if self.persisted_end_offset < self.log_end_offset:
+            for segment in self._unflushed():
+                segment.log.get().fsync()
         for segment in [*self._loose_indexes, self.active]:
             if not segment.indexes_durable:
                 segment.fsync_indexes()
         if not self._names_durable:
             self._fsync_topic_id()
-        self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render())
+        if appended or self.epochs.dirty:
+            self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render())
         self.persisted_end_offset = self.recovery_point = self.log_end_offset
