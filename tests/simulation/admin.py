@@ -160,9 +160,8 @@ class Observer(Client):
     def _look_at(self, group: str) -> Script:
         before = {key: commits.settled for key, commits in self.ledger.commits.items()}
         request = OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=group, topics=None)])
-        deaths = self.ledger.machine_deaths
         answer = yield self.asked(request, version_max=NAMED_UNTIL)
-        if not isinstance(answer, OffsetFetchResponse) or answer.groups[0].error_code or deaths != self.ledger.machine_deaths:
+        if not isinstance(answer, OffsetFetchResponse) or answer.groups[0].error_code:
             return
         for topic in answer.groups[0].topics:
             for found in topic.partitions:

@@ -28,7 +28,8 @@ from broker.protocol.messages.offset_fetch import OffsetFetchRequest, OffsetFetc
 from broker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from broker.record.batch import check_crc, iter_batches
 from broker.record.records import Record, iter_records
-from simulation.ledger import Floors, Ledger, broken
+from simulation.disk_view import Key
+from simulation.ledger import Ledger, broken
 from simulation.script import RETRY_MS, Client, Script
 from simulation.world import Simulation
 
@@ -211,7 +212,7 @@ class Consumer(Client):
             for data in found.partitions:
                 self._take(name, data, floors)
 
-    def _take(self, name: str, data: PartitionData, floors: Floors) -> None:
+    def _take(self, name: str, data: PartitionData, floors: dict[Key, int]) -> None:
         key = (name, data.partition_index)
         code = error_of(data.error_code)
         if code is ErrorCode.OFFSET_OUT_OF_RANGE:

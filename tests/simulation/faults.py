@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from simulation.world import Host, Simulation
 
-PROCESS_DEATHS = ("kill", "kill-within", "kill-within", "kill-within")
+PROCESS_DEATHS = ("kill", "cut-kill", "kill-within", "kill-within", "kill-within")
 CLEAN_STOPS = ("stop",)
-MACHINE_DEATHS = ("tear", "tear-within", "tear-within")
+MACHINE_DEATHS = ("tear", "stop-tear", "tear-within", "tear-within")
 NETWORK_FAULTS = ("cut", "part")
 DISK_FAULTS = ("slow-fsync", "disk-full")
 PAUSE_MS = (200, 4000)
@@ -48,9 +48,11 @@ class FaultPlan:
         self._simulation.note("faults", f"{fault} at {host.name}")
         strikes: dict[str, Callable[[Host], None]] = {
             "kill": self._kill,
+            "cut-kill": self._cut_and_kill,
             "kill-within": lambda one: one.die_within(self._rng.randrange(OPERATIONS_MAX)),
             "stop": lambda one: one.stop(),
             "tear": lambda one: one.crash("torn") if one.broker is not None else None,
+            "stop-tear": lambda one: one.stop(then="torn"),
             "tear-within": lambda one: one.die_within(self._rng.randrange(OPERATIONS_MAX), "torn"),
             "cut": self._cut,
             "part": self._part,
@@ -63,6 +65,12 @@ class FaultPlan:
     def _kill(self, host: Host) -> None:
         if host.broker is not None:
             host.crash("process")
+
+    def _cut_and_kill(self, host: Host) -> None:
+        """What was written is not answered, and nobody can ask again before the process is dead."""
+        for other in self._others(host):
+            self._simulation.wires.cut_connections(other, host.name)
+        self._kill(host)
 
     def _others(self, host: Host) -> list[str]:
         ends = {transport.local[0] for transport in self._simulation.wires.transports.values()}

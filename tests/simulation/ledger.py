@@ -66,14 +66,6 @@ class Commits:
         return set(self.sent[max(settled, 0) :]) | ({NO_OFFSET} if settled < 0 else set())
 
 
-@dataclass(frozen=True)
-class Floors:
-    """High watermarks as of a moment."""
-
-    machine_deaths: int
-    of: Mapping[Key, int]
-
-
 @dataclass
 class Topic:
     """One topic that was made."""
@@ -123,16 +115,16 @@ class Ledger:
             partition.claim(where, offset, value)
             partition.acknowledged.add(offset)
 
-    def high_watermarks(self) -> "Floors":
+    def high_watermarks(self) -> dict[Key, int]:
         """What consumers have seen so far: an answer to what is asked from now on shows no less."""
-        return Floors(self.machine_deaths, {key: partition.high_watermark for key, partition in self.partitions.items()})
+        return {key: partition.high_watermark for key, partition in self.partitions.items()}
 
     def fetched(
-        self, group: str, topic_id: UUID, index: int, records: Iterable[Record], high_watermark: int, floors: "Floors"
+        self, group: str, topic_id: UUID, index: int, records: Iterable[Record], high_watermark: int, floors: Mapping[Key, int]
     ) -> None:
         """A consumer got records with a high watermark; `floors` are of when it asked."""
         partition, where = self.partition(topic_id, index), self._where(topic_id, index)
-        floor = floors.of.get((topic_id, index), 0) if floors.machine_deaths == self.machine_deaths else 0
+        floor = floors.get((topic_id, index), 0)
         if high_watermark < floor:
             raise broken(f"{where}: the high watermark went back from {floor} to {high_watermark}")
         partition.high_watermark = max(partition.high_watermark, high_watermark)
@@ -152,8 +144,6 @@ class Ledger:
         return len(commits.sent) - 1
 
     def commit_acknowledged(self, group: str, topic: str, index: int, number: int) -> None:
-        if self.machine_died:
-            return  # The answer was under way when the machine died, and says nothing of what it kept.
         commits = self.commits[group, topic, index]
         commits.settled = max(commits.settled, number)
 
@@ -198,6 +188,7 @@ class Ledger:
             # Of a name that was used again one cannot say which topic's log the checkpoint means.
             claimed = points.get((topic.name, key[1]), 0) if topic is not None and names.count(topic.name) == 1 else 0
             partition.durable_end = max(found.end if found is not None else 0, claimed, partition.durable_end)
+            partition.high_watermark = min(partition.high_watermark, partition.durable_end)
         offsets = committed_offsets(durable)
         for name, commits in self.commits.items():
             stands = offsets.get(name, NO_OFFSET)

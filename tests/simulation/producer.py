@@ -171,7 +171,7 @@ class Producer(Client):
         self.depth = depth if idempotent else 1
         self.acks = -1 if idempotent else self.rng.choice((1, -1))
         self.version_max = self.rng.choice((None, 9, 12))
-        self.pause_ms_max = self.rng.choice((200, 500, 1500))
+        self.pause_ms_max = self.rng.choice((100, 300, 1000))
         self.stopping = False
         self.refused: dict[ErrorCode, int] = {}
         self.lanes = [Lane(self, index) for index in range(partitions)]

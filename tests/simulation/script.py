@@ -87,9 +87,22 @@ class Client:
         return lambda resume: self.simulation.later(duration, lambda: resume(None))
 
     def asked(self, request: Request, *, version_max: int | None = None, connection: ClientConnection | None = None) -> Step:
-        """The response, or a RequestFailed."""
+        """The response, or a RequestFailed.
+
+        An answer that was still under way when the machine died says nothing of what it kept, and counts as none.
+        """
         through = connection or self.connection
-        return lambda resume: through.submit(request, REQUEST_TIMEOUT_MS, resume, version_max=version_max)
+
+        def start(resume: Callable[[Any], None]) -> None:
+            deaths = self.ledger.machine_deaths
+
+            def done(outcome: Any) -> None:
+                late = self.ledger.machine_deaths != deaths
+                resume(RequestFailed("the answer of a machine that has died since") if late else outcome)
+
+            through.submit(request, REQUEST_TIMEOUT_MS, done, version_max=version_max)
+
+        return start
 
     # Scripts.
 

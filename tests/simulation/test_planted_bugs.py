@@ -120,10 +120,14 @@ def deleted_topics_come_back(patch: pytest.MonkeyPatch) -> None:
 
 BUGS = [
     (acknowledged_before_it_is_written, "process", "offset|stood at|high watermark"),
-    (torn_tail_stays, "process", "is damaged|stood at|asked|has not got"),
+    (torn_tail_stays, "process", "is damaged|stood at|asked|has not got|high watermark|stands at"),
     (producers_are_forgotten, "process", "and again at"),
     (commit_answered_before_it_is_written, "process", "group .* stands at"),
-    (metadata_answered_before_it_is_durable, "machine", "was made, and is gone|was set to|partitions, .* were made|was deleted"),
+    (
+        metadata_answered_before_it_is_durable,
+        "machine",
+        "was made, and is gone|was set to|partitions, .* were made|was deleted|was durable",
+    ),
     (recovery_point_without_fsync, "machine", "was durable"),
     (clean_marker_without_fsync, "machine", "was durable"),
     (committed_offsets_are_not_read_again, "process", "group .* stands at"),

@@ -22,9 +22,9 @@ def test_what_was_promised_holds(kind: str, seed: int) -> None:
     # It was a run worth the name.
     assert sum(outcome.struck.values()) >= 4
     assert outcome.lives >= 3
-    assert outcome.acknowledged > 300
-    assert outcome.commits > 50
-    assert outcome.looks > 5
-    assert outcome.topics > 4
+    assert outcome.acknowledged >= 200
+    assert outcome.commits >= 20
+    assert outcome.looks >= 4
+    assert outcome.topics >= 3
     if not set(outcome.struck) & set(MACHINE_DEATHS):
         assert outcome.lost == 0

@@ -1,6 +1,7 @@
 """The world the simulations are made of: several hosts with disks, addresses and clocks of their own, deaths and returns."""
 
 import logging
+from collections.abc import Callable
 
 import pytest
 from broker.storage.simulated import CrashMode
@@ -54,7 +55,7 @@ def test_hosts_live_and_die_by_themselves() -> None:
     second.stop()
     simulation.run_until(10_000)
     assert [what for name, what in witness.seen if name == "broker-1"] == ["started", "torn", "started"]
-    assert [what for name, what in witness.seen if name == "broker-2"] == ["started", "stopped", "started"]
+    assert [what for name, what in witness.seen if name == "broker-2"] == ["started", "stopped", "process", "started"]
     assert (first.lives, second.lives) == (2, 2)
     assert first.storage.files().keys() & second.storage.files().keys()
 
@@ -125,7 +126,7 @@ def test_a_condition_ends_a_run() -> None:
 
 def test_all_of_gives_the_outcomes_in_their_order() -> None:
     found: list[object] = []
-    resumes = []
+    resumes: list[Callable[[object], None]] = []
     all_of([resumes.append, lambda resume: resume("second"), resumes.append])(found.append)
     assert found == []
     resumes[1]("third")

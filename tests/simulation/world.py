@@ -146,22 +146,19 @@ class Host:
         self.death = mode
         self.storage.die_after(operations, self._rng)
 
-    def stop(self) -> None:
-        """Stop cleanly."""
+    def stop(self, *, then: CrashMode = "process") -> None:
+        """Stop cleanly; the process ends, or the power goes as soon as it has."""
         if self.broker is None or not self.ready:
             return
         self.ready = False
         self._note("stops")
-        self.broker.stop(self._has_stopped)
+        self.broker.stop(lambda: self._has_stopped(then))
 
-    def _has_stopped(self) -> None:
+    def _has_stopped(self, then: CrashMode) -> None:
         self._note("has stopped")
         for watcher in self.simulation.watchers:
             watcher.stopped(self)
-        self.clock.crash()
-        self.network.crash()
-        self.storage.crash(self._rng, "process")
-        self._is_down()
+        self.crash(then)
 
     def _is_down(self) -> None:
         self.broker = None

@@ -280,7 +280,7 @@ def work(storage: SimulatedStorage) -> None:
 def test_a_node_may_die_in_any_operation() -> None:
     """Each operation has happened or not, or a part of its bytes was written; nothing behind it has."""
     states = set()
-    for seed in range(10):
+    for seed in range(40):
         for operations in range(1000):
             _, storage = disk()
             storage.die_after(operations, random.Random(seed))

@@ -4,7 +4,7 @@ Every file has its content and the content that was fsynced; every directory its
 and the operations since. `crash(rng, "process")` keeps what was written; `crash(rng, "torn")` keeps what was fsynced and,
 of the rest, a prefix of the bytes (sometimes followed by zeros or garbage) and a prefix of each directory's operations.
 Handles and callbacks of before a crash are dead after it. `die_after` makes the node die in the midst of an operation: a
-write has happened in part, a replaced file stands under its temporary name, an fsync has not come back.
+write has happened in part or as a whole, a replaced file stands under its temporary name, an fsync has not come back.
 Everything is decided by the arguments: no clock, no randomness of its own.
 
 Not done: reordering of writes within one file, damage to bytes that were fsynced (tests flip bits themselves).
@@ -262,7 +262,8 @@ class SimulatedStorage:
         """Append to a file, within the capacity of the disk."""
         if self._is_last_operation():
             assert self._death is not None
-            inode.content += data[: self._death.randrange(len(data) + 1)]
+            # A part of it has happened, or all of it, and nobody was told.
+            inode.content += data if self._death.randrange(3) == 0 else data[: self._death.randrange(len(data) + 1)]
         self.operate()
         if self.fail_writes:
             raise OSError(errno.EIO, "simulated write error", path)
