@@ -86,6 +86,12 @@ def kafka() -> Iterator[Kafka]:
         yield Kafka(broker.bootstrap_servers)
 
 
+@pytest.fixture
+def kafka_at() -> Callable[[str], Kafka]:
+    """For a broker of the test's own."""
+    return Kafka
+
+
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
     """For the tests that leave it as it is; each has names of its own in it."""

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from board_events import History
-from confluent_kafka import Consumer, TopicPartition
+from broker.testing import BrokerProcess
+from confluent_kafka import Consumer, Message, TopicPartition
 from events.envelope import Envelope, encode
 from peers.valkey import ValkeyServer
 from servicekit.consuming import dead_letters, runner
-from servicekit.consuming.positions import DependencyDown, Step
+from servicekit.consuming.positions import DependencyDown, PositionMoved, Step
 from servicekit.consuming.runner import GroupConsumer
 from servicekit.correlation import current_id
 from waiting import wait_until
@@ -439,6 +440,40 @@ def test_a_swapped_in_projection_is_gone_on_with(kafka, topic, diary, store, con
         second = history.update()
         kafka.send(topic, second)
         wait_until(lambda: diary.events("100") == [first.id, second.id], "the next effect")
+
+
+def test_a_record_from_before_a_seek_is_asked_for_anew(consumer, topic, diary, store) -> None:
+    """It would leave out all between; when it comes again, there is nothing between."""
+    store.begin([(topic, 0)])
+    consumer._next = {(topic, 0): 0}
+    event = History("100").create()
+    message = Message(topic=topic, partition=0, offset=5, key=b"100", value=encode(event))
+    with pytest.raises(PositionMoved):
+        consumer._take(message)
+    assert store.positions([(topic, 0)]) == {(topic, 0): 0}
+    consumer._take(message)
+    assert diary.events("100") == [event.id]
+    assert store.positions([(topic, 0)]) == {(topic, 0): 6}
+
+
+def test_what_could_not_be_committed_is_committed_when_the_broker_is_back(kafka_at, name, diary, running) -> None:
+    """Although nothing new comes that would be a reason to commit."""
+    history = History("100")
+    events = [history.create(), *(history.update() for _ in range(9))]
+    with BrokerProcess() as process:
+        kafka = kafka_at(process.bootstrap_servers)
+        kafka.create(name)
+        kafka.send(name, *events)
+
+        def kill_at_the_last(envelope: Envelope) -> None:
+            if envelope.id == events[-1].id:
+                process.kill()
+
+        diary.before = kill_at_the_last
+        with running(GroupConsumer(kafka.bootstrap_servers, name, [name], diary)):
+            wait_until(lambda: diary.events("100") == [event.id for event in events], "all effects")
+            process.start()
+            wait_until(lambda: sum(kafka.committed(name).values()) == len(events), "offsets committed")
 
 
 def test_a_log_that_ends_before_the_position_is_read_from_its_beginning(kafka, topic, diary, store, consumer, running) -> None:
