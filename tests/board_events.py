@@ -124,6 +124,12 @@ class History:
         )
 
 
+def posts(count: int = 1) -> list[Envelope]:
+    """`count` events about each of twelve articles, in an order that mixes them."""
+    articles = [History(str(100 + number)) for number in range(12)]
+    return [article.comment() for _ in range(count) for article in articles]
+
+
 @st.composite
 def histories(draw: st.DrawFn, article_id: str = "100") -> History:
     """A history over some days: content, likes and comments in any order, comments also after the deletion."""

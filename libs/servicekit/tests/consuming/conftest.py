@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from broker.testing import BrokerThread
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from events.envelope import Envelope, encode
 from peers.valkey import ValkeyServer, valkey
-from servicekit.consuming.positions import Step
+from servicekit.consuming.positions import DependencyDown, Step
 from servicekit.consuming.runner import GroupConsumer
 from servicekit.consuming.store import Change, Document, ProjectionStore, connect
 
@@ -39,6 +39,18 @@ class Diary:
         document = self.store.documents([subject])[0]
         return list(document["events"]) if document is not None else []
 
+    def has_all(self, events: list[Envelope]) -> bool:
+        """Each event once, in the order of its key, and no other of these keys."""
+        subjects = {event.subject for event in events}
+        return all(self.events(subject) == [event.id for event in events if event.subject == subject] for subject in subjects)
+
+    def taken(self, topic: str) -> int:
+        """How many records it has taken; 0 while its store is gone."""
+        try:
+            return sum(position or 0 for position in self.store.positions([(topic, number) for number in range(3)]).values())
+        except DependencyDown:
+            return 0
+
 
 class Kafka:
     """What a test says to the broker and asks from it."""
@@ -62,6 +74,15 @@ class Kafka:
     def send_raw(self, topic: str, value: bytes | None, key: bytes = b"100", partition: int = -1) -> None:
         self._producer.produce(topic, key=key, value=value, partition=partition, headers=[("trace", b"t-1")])
         assert self._producer.flush(30) == 0
+
+    def ends(self, topic: str) -> dict[tuple[str, int], int]:
+        """The log end offsets of a topic of three partitions."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "reader"})
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(3)]
+            return {(topic, p.partition): consumer.get_watermark_offsets(p, timeout=30)[1] for p in partitions}
+        finally:
+            consumer.close()
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
         answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(30)
@@ -133,6 +154,11 @@ def diary(store: ProjectionStore) -> Diary:
 def diary_in(name: str) -> Callable[[ValkeyServer], Diary]:
     """A diary in a server of the test's own."""
     return lambda server: Diary(ProjectionStore(connect(server.url), name))
+
+
+@pytest.fixture
+def consumer(kafka, topic, name, diary) -> GroupConsumer:
+    return GroupConsumer(kafka.bootstrap_servers, name, [topic], diary)
 
 
 @contextmanager

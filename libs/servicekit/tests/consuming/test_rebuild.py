@@ -1,17 +1,11 @@
 """Building a projection anew beside the live one: the same documents, byte by byte, and a swap without a gap."""
 
 import pytest
-from board_events import History
-from events.envelope import Envelope
+from board_events import posts
 from servicekit.consuming.rebuild import RebuildFailed, rebuild
 from servicekit.consuming.runner import GroupConsumer
 from servicekit.consuming.store import ProjectionStore
 from waiting import wait_until
-
-
-def posts(count: int) -> list[Envelope]:
-    histories = [History(str(100 + number)) for number in range(9)]
-    return [history.comment() for _ in range(count) for history in histories]
 
 
 def contents(client, name: str, generation: int) -> dict[str, str]:  # type: ignore[no-untyped-def]
@@ -98,7 +92,7 @@ def test_two_rebuilds_at_once_do_not_mix(kafka, topic, diary, store) -> None:
 
     with pytest.raises(RebuildFailed, match="another rebuild"):
         rebuild(kafka.bootstrap_servers, [topic], store, make)
-    assert made[1] == 18
+    assert made[1] == 24
 
 
 def _groups(kafka) -> set[str]:  # type: ignore[no-untyped-def]

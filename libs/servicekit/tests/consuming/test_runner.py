@@ -6,68 +6,26 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from board_events import History
-from broker.testing import BrokerProcess
-from confluent_kafka import Consumer, Message, TopicPartition
+from board_events import History, posts
+from confluent_kafka import Consumer, TopicPartition
 from events.envelope import Envelope, encode
-from peers.valkey import ValkeyServer
 from servicekit.consuming import dead_letters, runner
-from servicekit.consuming.positions import DependencyDown, PositionMoved, Step
 from servicekit.consuming.runner import GroupConsumer
 from servicekit.correlation import current_id
 from waiting import wait_until
-
-SUBJECTS = [str(100 + number) for number in range(12)]
-
-
-def posts(count: int = 1) -> list[Envelope]:
-    """Events about many articles, in an order that mixes them."""
-    histories = [History(subject) for subject in SUBJECTS]
-    for _ in range(count):
-        for history in histories:
-            history.comment()
-    return [history.comment_events[number] for number in range(count) for history in histories]
-
-
-def ids(events: list[Envelope], subject: str) -> list[str]:
-    return [event.id for event in events if event.subject == subject]
-
-
-def has_all(diary, events: list[Envelope]) -> bool:
-    """Each event once, in the order of its key."""
-    return all(diary.events(subject) == ids(events, subject) for subject in SUBJECTS)
-
-
-def ends(kafka, topic: str) -> dict[tuple[str, int], int]:
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": "reader"})
-    try:
-        return {
-            (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1] for number in range(3)
-        }
-    finally:
-        consumer.close()
-
-
-def letters(kafka, topic: str) -> int:
-    return sum(ends(kafka, topic).values())
-
-
-@pytest.fixture
-def consumer(kafka, topic, name, diary) -> GroupConsumer:
-    return GroupConsumer(kafka.bootstrap_servers, name, [topic], diary)
 
 
 def test_it_starts_at_the_earliest_record_and_commits_behind_the_effects(kafka, topic, name, diary, consumer, running) -> None:
     events = posts(3)
     kafka.send(topic, *events)
     with running(consumer):
-        wait_until(lambda: has_all(diary, events), "all effects")
-        wait_until(lambda: kafka.committed(name) == ends(kafka, topic), "offsets committed")
+        wait_until(lambda: diary.has_all(events), "all effects")
+        wait_until(lambda: kafka.committed(name) == kafka.ends(topic), "offsets committed")
         wait_until(lambda: consumer.problem() is None, "no problem")
         more = posts(1)
         kafka.send(topic, *more)
-        wait_until(lambda: has_all(diary, events + more), "what came later")
-    assert kafka.committed(name) == ends(kafka, topic) == diary.store.positions(list(ends(kafka, topic)))
+        wait_until(lambda: diary.has_all(events + more), "what came later")
+    assert kafka.committed(name) == kafka.ends(topic) == diary.store.positions(list(kafka.ends(topic)))
 
 
 def test_the_end_of_every_partition_is_marked(kafka, topic, diary, consumer, running) -> None:
@@ -75,7 +33,7 @@ def test_the_end_of_every_partition_is_marked(kafka, topic, diary, consumer, run
     kafka.send(topic, posts()[0])
     with running(consumer):
         wait_until(lambda: diary.store.has_seen_end([(topic, number) for number in range(3)]), "the ends")
-    assert sum(position or 0 for position in diary.store.positions(list(ends(kafka, topic))).values()) == 1
+    assert sum(position or 0 for position in diary.store.positions(list(kafka.ends(topic))).values()) == 1
 
 
 def test_the_effect_runs_under_the_correlation_id_of_its_event(kafka, topic, diary, consumer, running) -> None:
@@ -93,15 +51,15 @@ def test_the_projection_decides_where_reading_goes_on_not_the_committed_offset(
     """Committed offsets ahead of an empty projection, as after a lost disk of Valkey: nothing is left out."""
     events = posts(2)
     kafka.send(topic, *events)
-    kafka.commit(name, ends(kafka, topic))
+    kafka.commit(name, kafka.ends(topic))
     with running(consumer):
-        wait_until(lambda: has_all(diary, events), "all effects")
+        wait_until(lambda: diary.has_all(events), "all effects")
 
 
 def test_kafkas_offset_goes_back_to_an_empty_projection_at_once(kafka, topic, name, diary, consumer, running) -> None:
     """Otherwise the lag would be 0 while nearly everything is missing."""
     kafka.send(topic, *posts(2))
-    kafka.commit(name, ends(kafka, topic))
+    kafka.commit(name, kafka.ends(topic))
     gate = threading.Event()
 
     def wait(envelope: Envelope) -> None:
@@ -129,12 +87,12 @@ def test_kafkas_offset_is_never_ahead_of_the_projection(kafka, topic, name, diar
         look()
         with running(second):
             kafka.send(topic, *events[200:])
-            while not has_all(diary, events):
+            while not diary.has_all(events):
                 look()
         look()
     look()
     assert ahead == []
-    assert kafka.committed(name) == ends(kafka, topic)
+    assert kafka.committed(name) == kafka.ends(topic)
 
 
 def test_a_rebalance_neither_repeats_nor_leaves_out(kafka, topic, name, diary, consumer, running) -> None:
@@ -146,13 +104,13 @@ def test_a_rebalance_neither_repeats_nor_leaves_out(kafka, topic, name, diary, c
         with running(second):
             wait_until(lambda: sorted(len(held) for held in kafka.members(name).values()) == [1, 2], "both have partitions")
             kafka.send(topic, *events[half:])
-            wait_until(lambda: has_all(diary, events), "all effects once")
+            wait_until(lambda: diary.has_all(events), "all effects once")
         # The one that left did not let the group wait for its session to time out.
         assert len(kafka.members(name)) <= 1
         more = posts(2)
         kafka.send(topic, *more)
-        wait_until(lambda: has_all(diary, events + more), "what came after it left")
-    assert kafka.committed(name) == ends(kafka, topic)
+        wait_until(lambda: diary.has_all(events + more), "what came after it left")
+    assert kafka.committed(name) == kafka.ends(topic)
 
 
 def test_what_is_revoked_is_committed_before_the_next_owner_has_it(
@@ -184,7 +142,7 @@ def test_what_is_revoked_is_committed_before_the_next_owner_has_it(
     )
     try:
         with running(consumer):
-            wait_until(lambda: has_all(diary, events), "all effects")
+            wait_until(lambda: diary.has_all(events), "all effects")
             assert kafka.committed(name) == {}
             other.subscribe([topic], on_assign=assigned)
 
@@ -193,7 +151,7 @@ def test_what_is_revoked_is_committed_before_the_next_owner_has_it(
                 return bool(found)
 
             wait_until(has_one, "a partition for the other")
-            assert found.items() <= ends(kafka, topic).items()
+            assert found.items() <= kafka.ends(topic).items()
     finally:
         other.close()
 
@@ -215,7 +173,7 @@ def test_stopped_in_the_middle_it_commits_what_it_has_done_and_leaves(kafka, top
     thread.join(30)
     assert not thread.is_alive()
     assert kafka.members(name) == {}
-    positions = diary.store.positions(list(ends(kafka, topic)))
+    positions = diary.store.positions(list(kafka.ends(topic)))
     assert kafka.committed(name) == positions
     assert 0 < sum(position or 0 for position in positions.values()) < len(events)
 
@@ -245,8 +203,8 @@ def test_a_bad_body_is_a_dead_letter_and_the_rest_goes_on(kafka, topic, name, di
     kafka.send(topic, after)
     with running(consumer):
         wait_until(lambda: diary.events("100") == [before.id, after.id], "both good events")
-        wait_until(lambda: kafka.committed(name) == ends(kafka, topic), "offsets committed")
-    assert letters(kafka, f"{topic}.{name}.dlt") == 1
+        wait_until(lambda: kafka.committed(name) == kafka.ends(topic), "offsets committed")
+    assert sum(kafka.ends(f"{topic}.{name}.dlt").values()) == 1
 
 
 def test_an_unknown_type_is_skipped_and_counted(kafka, topic, name, diary, consumer, running) -> None:
@@ -257,9 +215,9 @@ def test_an_unknown_type_is_skipped_and_counted(kafka, topic, name, diary, consu
     kafka.send(topic, good)
     with running(consumer):
         wait_until(lambda: diary.events("100") == [good.id], "the good event")
-        wait_until(lambda: kafka.committed(name) == ends(kafka, topic), "offsets committed")
+        wait_until(lambda: kafka.committed(name) == kafka.ends(topic), "offsets committed")
     assert consumer.skipped_unknown == runner.BRAKE_AFTER + 5
-    assert letters(kafka, f"{topic}.{name}.dlt") == 0
+    assert sum(kafka.ends(f"{topic}.{name}.dlt").values()) == 0
 
 
 def test_an_effect_that_always_fails_is_a_dead_letter(kafka, topic, name, diary, consumer, running) -> None:
@@ -278,8 +236,8 @@ def test_an_effect_that_always_fails_is_a_dead_letter(kafka, topic, name, diary,
     with running(consumer):
         wait_until(lambda: diary.events("100") == [shaky.id, good.id], "the others")
     assert tries == {poison.id: runner.TRIES_MAX, shaky.id: 2, good.id: 1}
-    assert letters(kafka, f"{topic}.{name}.dlt") == 1
-    assert kafka.committed(name) == ends(kafka, topic)
+    assert sum(kafka.ends(f"{topic}.{name}.dlt").values()) == 1
+    assert kafka.committed(name) == kafka.ends(topic)
 
 
 def test_the_letter_is_acknowledged_before_the_offset_is_committed(
@@ -303,7 +261,7 @@ def test_the_letter_is_acknowledged_before_the_offset_is_committed(
         wait_until(lambda: diary.events("100") == [first.id, last.id], "the rest")
         wait_until(lambda: kafka.committed(name) == {(name, 0): 3}, "all committed")
         wait_until(lambda: consumer.problem() is None, "no problem")
-    assert letters(kafka, f"{name}.{name}.dlt") == 1
+    assert sum(kafka.ends(f"{name}.{name}.dlt").values()) == 1
 
 
 def test_the_brake_stops_the_consumer_and_leaves_the_rest_for_later(kafka, topic, name, diary, consumer, running) -> None:
@@ -314,14 +272,14 @@ def test_the_brake_stops_the_consumer_and_leaves_the_rest_for_later(kafka, topic
     with running(consumer):
         wait_until(lambda: "in a row" in (consumer.problem() or ""), "the brake")
         wait_until(lambda: kafka.members(name) == {}, "it has left the group")
-        assert letters(kafka, f"{topic}.{name}.dlt") == runner.BRAKE_AFTER
+        assert sum(kafka.ends(f"{topic}.{name}.dlt").values()) == runner.BRAKE_AFTER
         assert sum(kafka.committed(name).values()) == runner.BRAKE_AFTER
         assert diary.events("100") == []
     # Whoever has seen to it starts it again: it goes on where it stopped.
     again = GroupConsumer(kafka.bootstrap_servers, name, [topic], diary)
     with running(again):
         wait_until(lambda: diary.events("100") == [good.id], "the good event")
-    assert letters(kafka, f"{topic}.{name}.dlt") == runner.BRAKE_AFTER + 3
+    assert sum(kafka.ends(f"{topic}.{name}.dlt").values()) == runner.BRAKE_AFTER + 3
 
 
 def test_a_good_event_between_releases_the_brake(kafka, topic, name, diary, consumer, running) -> None:
@@ -334,163 +292,4 @@ def test_a_good_event_between_releases_the_brake(kafka, topic, name, diary, cons
     with running(consumer):
         wait_until(lambda: len(diary.events("100")) == 3, "the good events")
     assert consumer.problem() is None
-    assert letters(kafka, f"{topic}.{name}.dlt") == 3 * (runner.BRAKE_AFTER - 1)
-
-
-def test_while_valkey_is_down_it_waits_and_stays_a_member(
-    kafka, topic, name, own_valkey: ValkeyServer, diary_in, running
-) -> None:
-    """Longer than max.poll.interval.ms and the session time-out: it polls while it is paused, and is not thrown out."""
-    diary = diary_in(own_valkey)
-    limits = {"max.poll.interval.ms": runner.SESSION_TIMEOUT_MS, "session.timeout.ms": runner.SESSION_TIMEOUT_MS}
-    consumer = GroupConsumer(kafka.bootstrap_servers, name, [topic], diary, limits)
-    events = posts(2)
-    kafka.send(topic, *events)
-    with running(consumer):
-        wait_until(lambda: has_all(diary, events), "the first effects")
-        members = kafka.members(name)
-        own_valkey.kill()
-        more = posts(2)
-        kafka.send(topic, *more)
-        wait_until(lambda: "valkey" in (consumer.problem() or ""), "the trouble to be told")
-        time.sleep(runner.SESSION_TIMEOUT_MS / 1000 + 2)
-        assert kafka.members(name) == members
-        own_valkey.start()
-        wait_until(lambda: has_all(diary, events + more), "the rest")
-        assert kafka.members(name) == members
-        wait_until(lambda: consumer.problem() is None, "no problem")
-        wait_until(lambda: kafka.committed(name) == ends(kafka, topic), "offsets committed")
-    assert letters(kafka, f"{topic}.{name}.dlt") == 0
-
-
-def test_without_valkey_it_does_not_even_join(kafka, topic, name, own_valkey: ValkeyServer, diary_in, running) -> None:
-    """A member that cannot work would only hold partitions that another could read."""
-    own_valkey.kill()
-    diary = diary_in(own_valkey)
-    consumer = GroupConsumer(kafka.bootstrap_servers, name, [topic], diary)
-    events = posts(1)
-    kafka.send(topic, *events)
-    with running(consumer):
-        wait_until(lambda: "valkey" in (consumer.problem() or ""), "the trouble to be told")
-        assert name not in {group.group_id for group in kafka.admin.list_consumer_groups().result(30).valid}
-        own_valkey.start()
-        wait_until(lambda: has_all(diary, events), "the effects")
-
-
-def test_killed_under_load_valkey_comes_back_and_nothing_is_lost_or_twice(
-    kafka, topic, name, own_valkey: ValkeyServer, diary_in, running
-) -> None:
-    diary = diary_in(own_valkey)
-    consumer = GroupConsumer(kafka.bootstrap_servers, name, [topic], diary)
-    events = posts(90)
-    with running(consumer):
-        for begin in range(0, len(events), 360):
-            kafka.send(topic, *events[begin : begin + 360])
-            wait_until(lambda begin=begin: taken(diary, topic) > begin + 20, "some effects")
-            own_valkey.kill()
-            own_valkey.start()
-        wait_until(lambda: taken(diary, topic) == len(events), "all taken")
-        assert has_all(diary, events)
-        wait_until(lambda: kafka.committed(name) == ends(kafka, topic), "offsets committed")
-
-
-@pytest.mark.parametrize("under_load", [True, False])
-def test_emptied_it_is_built_anew_by_itself(
-    kafka, topic, name, own_valkey: ValkeyServer, diary_in, running, under_load: bool
-) -> None:
-    """Also when nothing new comes that would show it."""
-    diary = diary_in(own_valkey)
-    consumer = GroupConsumer(kafka.bootstrap_servers, name, [topic], diary)
-    events = posts(30)
-    kafka.send(topic, *events)
-    with running(consumer), own_valkey.client() as client:
-        wait_until(lambda: taken(diary, topic) >= (50 if under_load else len(events)), "effects")
-        if not under_load:
-            wait_until(lambda: kafka.committed(name) == ends(kafka, topic), "offsets committed")
-        client.flushall()
-        wait_until(lambda: has_all(diary, events), "all effects once more")
-        wait_until(lambda: kafka.committed(name) == ends(kafka, topic), "offsets committed")
-        wait_until(lambda: diary.store.has_seen_end(list(ends(kafka, topic))), "the ends")
-
-
-def test_an_older_projection_catches_up(kafka, topic, diary, store, consumer, running, valkey_server: ValkeyServer, name) -> None:
-    """As a Valkey that lost its last second: documents and positions go back together."""
-    history = History("100")
-    first, second = history.create(), history.update()
-    with running(consumer), valkey_server.client() as client:
-        kafka.send(topic, first)
-        wait_until(lambda: diary.events("100") == [first.id], "the first effect")
-        backup = {key: client.get(key) for key in client.scan_iter(f"{name}:1:*")}
-        kafka.send(topic, second)
-        wait_until(lambda: diary.events("100") == [first.id, second.id], "the second effect")
-        client.mset(backup)
-        wait_until(lambda: diary.events("100") == [first.id, second.id], "the second effect again")
-
-
-def test_a_swapped_in_projection_is_gone_on_with(kafka, topic, diary, store, consumer, running) -> None:
-    history = History("100")
-    first = history.create()
-    kafka.send(topic, first)
-    with running(consumer):
-        wait_until(lambda: diary.events("100") == [first.id], "the first effect")
-        # Built by somebody who has read nothing yet.
-        store.next_generation().swap()
-        assert diary.events("100") == []
-        wait_until(lambda: diary.events("100") == [first.id], "the effect in the new one")
-        second = history.update()
-        kafka.send(topic, second)
-        wait_until(lambda: diary.events("100") == [first.id, second.id], "the next effect")
-
-
-def test_a_record_from_before_a_seek_is_asked_for_anew(consumer, topic, diary, store) -> None:
-    """It would leave out all between; when it comes again, there is nothing between."""
-    store.begin([(topic, 0)])
-    consumer._next = {(topic, 0): 0}
-    event = History("100").create()
-    message = Message(topic=topic, partition=0, offset=5, key=b"100", value=encode(event))
-    with pytest.raises(PositionMoved):
-        consumer._take(message)
-    assert store.positions([(topic, 0)]) == {(topic, 0): 0}
-    consumer._take(message)
-    assert diary.events("100") == [event.id]
-    assert store.positions([(topic, 0)]) == {(topic, 0): 6}
-
-
-def test_what_could_not_be_committed_is_committed_when_the_broker_is_back(kafka_at, name, diary, running) -> None:
-    """Although nothing new comes that would be a reason to commit."""
-    history = History("100")
-    events = [history.create(), *(history.update() for _ in range(9))]
-    with BrokerProcess() as process:
-        kafka = kafka_at(process.bootstrap_servers)
-        kafka.create(name)
-        kafka.send(name, *events)
-
-        def kill_at_the_last(envelope: Envelope) -> None:
-            if envelope.id == events[-1].id:
-                process.kill()
-
-        diary.before = kill_at_the_last
-        with running(GroupConsumer(kafka.bootstrap_servers, name, [name], diary)):
-            wait_until(lambda: diary.events("100") == [event.id for event in events], "all effects")
-            process.start()
-            wait_until(lambda: sum(kafka.committed(name).values()) == len(events), "offsets committed")
-
-
-def test_a_log_that_ends_before_the_position_is_read_from_its_beginning(kafka, topic, diary, store, consumer, running) -> None:
-    """A broker that came back with another disk: standing still for ever would be worse than reading again."""
-    partitions = [(topic, number) for number in range(3)]
-    store.begin(partitions)
-    for number in range(3):
-        store.skip(Step(topic, number, 0, 1000))
-    events = posts(2)
-    kafka.send(topic, *events)
-    with running(consumer):
-        wait_until(lambda: has_all(diary, events), "all effects")
-
-
-def taken(diary, topic: str) -> int:
-    """How many records the projection has taken; 0 while its store is gone."""
-    try:
-        return sum(position or 0 for position in diary.store.positions([(topic, number) for number in range(3)]).values())
-    except DependencyDown:
-        return 0
+    assert sum(kafka.ends(f"{topic}.{name}.dlt").values()) == 3 * (runner.BRAKE_AFTER - 1)
