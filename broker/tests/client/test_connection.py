@@ -168,6 +168,16 @@ def test_a_connection_that_never_opens_is_given_up_with_its_last_request(world: 
     assert world.results[-1] == ("next", 0)
 
 
+def test_a_connection_attempt_does_not_last_for_ever(world: World) -> None:
+    """However many requests wait for it, and come meanwhile: what blocked it may be gone, and nobody would notice."""
+    for number in range(21):
+        world.ask(f"{number}", 5000)
+        world.run_for(500)
+    assert world.lost == ["cannot connect to peer:9093 in time"]
+    assert [name for name, _ in world.results] == [f"{number}" for number in range(20)]
+    assert len(world.network.addresses) == 2
+
+
 @pytest.mark.parametrize("error", [None, OSError("reset")])
 def test_a_lost_connection_fails_what_is_open_and_opens_again(world: World, error: OSError | None) -> None:
     world.ask("a")

@@ -164,8 +164,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_a_bad_topic_value_names_the_topics_key() -> None:
     with pytest.raises(ConfigError, match=r"^max\.message\.bytes=-1 is not allowed: it takes a whole number from 0"):
         parse_topic("max.message.bytes", "-1")
-    with pytest.raises(ConfigError, match=r"unclean\.leader\.election\.enable=true is not supported yet"):
-        parse_topic("unclean.leader.election.enable", " True")
+    assert parse_topic("unclean.leader.election.enable", " True") is True
     assert parse_topic("retention.ms", "5") == 5
 
 

@@ -7,6 +7,7 @@ from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
 from broker.config.sources import SHIPPED
 from broker.controller.context import Context
+from broker.controller.sessions import BrokerSessions
 from broker.core import Result
 from broker.metadata.image import MetadataImage
 from broker.protocol.errors import ErrorCode
@@ -20,6 +21,7 @@ from broker.protocol.messages.create_topics import (
 from broker.protocol.messages.metadata_records import BrokerRegistrationChangeRecord, RegisterBrokerRecord
 from broker.protocol.types import UUID
 
+CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 Assignments = Sequence[tuple[int, Sequence[int]]]
 
 
@@ -30,6 +32,8 @@ class Cluster:
         self.image = MetadataImage()
         self.config = BrokerConfig(SHIPPED | {name.replace("_", "."): value for name, value in settings.items()})
         self.randomness = Randomness(7)
+        self.sessions = BrokerSessions(self.config.broker_session_timeout_ms)
+        self.now_ms = 0
         for broker_id in brokers:
             self.replay([RegisterBrokerRecord(broker_id=broker_id, broker_epoch=broker_id, log_dirs=[UUID(int=100 + broker_id)])])
             if broker_id not in fenced:
@@ -37,7 +41,7 @@ class Cluster:
 
     @property
     def context(self) -> Context:
-        return Context(self.image, self.image.offset + 1, self.config, self.randomness)
+        return Context(self.image, self.image.offset + 1, self.config, self.randomness, self.sessions, CLUSTER_ID, self.now_ms)
 
     def replay(self, records: Sequence[Record]) -> None:
         if records:

@@ -1,6 +1,7 @@
 """Changing settings. The expected codes and words are those of Apache Kafka 4.3.1, but where it would ignore a setting."""
 
 import pytest
+from broker.controller.brokers import fence
 from broker.controller.configs import Operation, alter_configs, refuse_alter
 from broker.controller.topics import create_topics
 from broker.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE
@@ -89,7 +90,8 @@ def test_lists(cluster: Cluster) -> None:
         ([("retention.ms", SUBTRACT, "1")], "INVALID_CONFIG", "Can't SUBTRACT to key retention.ms because its type is not LIST."),
         ([("cleanup.policy", APPEND, "shrink")], "INVALID_CONFIG", "cleanup.policy=delete,shrink is not allowed"),
         ([("retention.ms", 9, "1")], "INVALID_REQUEST", "Unknown operation type 9"),
-        ([("unclean.leader.election.enable", SET, "true")], "INVALID_CONFIG", "is not supported yet"),
+        ([("unclean.leader.election.enable", SET, "perhaps")], "INVALID_CONFIG", "unclean.leader.election.enable=perhaps"),
+        ([("min.insync.replicas", SET, "0")], "INVALID_CONFIG", "min.insync.replicas=0 is not allowed"),
     ],
 )
 def test_what_is_refused(cluster: Cluster, changes: list[Change], code: str, message: str) -> None:
@@ -165,6 +167,75 @@ def test_settings_of_brokers_that_are_refused(cluster: Cluster, change: Change, 
     found = alter(cluster, change, name="1", kind=BROKER_RESOURCE)
     assert found[0] == code
     assert message in (found[1] or "")
+    assert settings(cluster, "1", BROKER_RESOURCE) == {}
+
+
+def test_who_may_lead_can_be_loosened_for_one_topic_and_for_all(cluster: Cluster) -> None:
+    assert alter(cluster, ("unclean.leader.election.enable", SET, "true")) == ("NONE", None)
+    assert alter(cluster, ("unclean.leader.election.enable", SET, "true"), name="", kind=BROKER_RESOURCE) == ("NONE", None)
+    assert settings(cluster) == settings(cluster, "", BROKER_RESOURCE) == {"unclean.leader.election.enable": "true"}
+
+
+# The minimum of in-sync replicas says who is eligible (KIP-966).
+
+
+def without_leaders() -> Cluster:
+    """Topics t and u, which brokers have left one after the other: there are eligible and last known leaders."""
+    cluster = Cluster((1, 2))
+    cluster.decide(create_topics, create(topic("t", -1, -1, [(0, [1, 2])]), topic("u", -1, -1, [(0, [1, 2])])))
+    for broker_id in (1, 2):
+        cluster.replay(fence(cluster.image.brokers[broker_id], cluster.context))
+    assert eligible(cluster) == {"t": ((2,), (2,)), "u": ((2,), (2,))}
+    return cluster
+
+
+def eligible(cluster: Cluster) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(ELR, last known ELR) of each topic's only partition."""
+    return {name: (one.partitions[0].elr, one.partitions[0].last_known_elr) for name, one in sorted(cluster.image.topics.items())}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "gone"),
+    [(TOPIC_RESOURCE, "t", ["t"]), (BROKER_RESOURCE, "", ["t", "u"])],
+    ids=["one topic", "all topics"],
+)
+def test_another_minimum_forgets_who_was_eligible_under_the_former(kind: int, name: str, gone: list[str]) -> None:
+    cluster = without_leaders()
+    before = eligible(cluster)
+    assert alter(cluster, ("min.insync.replicas", SET, "2"), name=name, kind=kind) == ("NONE", None)
+    assert settings(cluster, name, kind) == {"min.insync.replicas": "2"}
+    assert eligible(cluster) == before | dict.fromkeys(gone, ((), ()))
+    assert alter(cluster, ("min.insync.replicas", SET, "2"), name=name, kind=kind) == ("NONE", None)
+    assert cluster.records == [], "it is the same minimum"
+
+
+def test_a_minimum_that_is_not_taken_forgets_nobody() -> None:
+    cluster = without_leaders()
+    before = eligible(cluster)
+    change = ("min.insync.replicas", SET, "2")
+    cluster.decide(alter_configs, request_of(resource("t", change), validate_only=True))
+    assert alter(cluster, change, ("retention.ms", SET, "x"))[0] == "INVALID_CONFIG"
+    assert alter(cluster, ("retention.ms", SET, "5")) == ("NONE", None)
+    assert eligible(cluster) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("1", (SET, "2"), "Broker-level min.insync.replicas cannot be altered while ELR is enabled."),
+        ("", (DELETE, None), "Cluster-level min.insync.replicas cannot be removed while ELR is enabled."),
+    ],
+)
+def test_the_whole_cluster_has_one_minimum(
+    cluster: Cluster, name: str, change: tuple[Operation, str | None], message: str
+) -> None:
+    alter(cluster, ("min.insync.replicas", SET, "1"), name="", kind=BROKER_RESOURCE)
+    operation, value = change
+    assert alter(cluster, ("min.insync.replicas", operation, value), name=name, kind=BROKER_RESOURCE) == (
+        "INVALID_CONFIG",
+        message,
+    )
+    assert settings(cluster, "", BROKER_RESOURCE) == {"min.insync.replicas": "1"}
     assert settings(cluster, "1", BROKER_RESOURCE) == {}
 
 

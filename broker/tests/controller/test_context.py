@@ -3,7 +3,7 @@
 from broker.metadata.image import BROKER_RESOURCE
 from broker.protocol.messages.metadata_records import BrokerRegistrationChangeRecord, ConfigRecord
 
-from .cluster import Cluster
+from .cluster import CLUSTER_ID, Cluster
 
 
 def test_brokers_that_may_hold_replicas() -> None:
@@ -27,3 +27,14 @@ def test_where_the_next_record_will_stand() -> None:
     assert cluster.context.next_offset == 0
     cluster.replay([ConfigRecord(resource_type=BROKER_RESOURCE, resource_name="", name="a", value="b")] * 3)
     assert cluster.context.next_offset == 3
+
+
+def test_who_is_alive_at_which_time() -> None:
+    cluster = Cluster((1,))
+    cluster.sessions.touch(1, 1, 5, 0)
+    cluster.now_ms = cluster.config.broker_session_timeout_ms - 1
+    context = cluster.context
+    assert (context.cluster_id, context.now_ms) == (CLUSTER_ID, cluster.now_ms)
+    assert context.sessions.is_valid(1, 1, context.now_ms)
+    cluster.now_ms += 1
+    assert not cluster.context.sessions.is_valid(1, 1, cluster.context.now_ms)

@@ -34,17 +34,32 @@ class MemoryOffsetsLog:
     def leader_id(self, partition: int) -> int:
         return self.leaders.get(partition, NODE_ID)
 
-    def append(self, partition: int, records: Sequence[KeyValue], done: Callable[[ErrorCode], None]) -> None:
+    def append(
+        self,
+        partition: int,
+        records: Sequence[KeyValue],
+        committed: Callable[[], None],
+        done: Callable[[ErrorCode], None],
+    ) -> None:
         if self.refuse is not None:
             code, self.refuse = self.refuse, None
             done(code)
             return
         self.partitions[partition] += records
         self.batches.append(list(records))
+
+        def answer(code: ErrorCode) -> None:
+            if code is ErrorCode.NONE:
+                committed()
+            done(code)
+
         if self.hold:
-            self.held.append(done)
+            self.held.append(answer)
         else:
-            done(ErrorCode.NONE)
+            answer(ErrorCode.NONE)
+
+    def when_committed(self, partition: int, done: Callable[[], None]) -> None:
+        done()
 
     def release(self, code: ErrorCode = ErrorCode.NONE) -> None:
         """Give the answers that were kept back."""

@@ -30,7 +30,7 @@ def generation(group: str, number: int, *members: str) -> tuple[bytes, bytes | N
 
 def loaded(*records: tuple[bytes, bytes | None]) -> Shard:
     shard = Shard(0, MemoryOffsetsLog({0: list(records)}))
-    shard.load()
+    list(shard.load())
     return shard
 
 

@@ -4,8 +4,9 @@ import errno
 
 import pytest
 from broker.clock.simulated import WALL_START_MS
+from broker.log.durability import SEGMENTS_PER_FLUSH
 from broker.log.file_names import LEADER_EPOCHS
-from broker.log.partition_log import SEGMENTS_PER_FLUSH, PartitionLog
+from broker.log.partition_log import PartitionLog
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.record.batch import read_header
 

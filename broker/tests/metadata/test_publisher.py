@@ -20,7 +20,7 @@ def test_the_start_is_told_as_one_image() -> None:
     publisher.subscribe(lambda before, after: heard.append((levels(before), levels(after))))
     for number in (1, 2, 3):
         publisher.handle_commit(level(number), number)
-    publisher.handle_leader(1)
+    publisher.handle_leader_change(1, 1)
     assert heard == []
     assert (levels(publisher.image), publisher.image.offset) == (3, 3)
     publisher.begin()

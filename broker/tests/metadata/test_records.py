@@ -27,9 +27,9 @@ def test_every_type_comes_back(cls: type[Record]) -> None:
 
 
 def test_versions_follow_the_metadata_version() -> None:
-    """4.3-IV0 without eligible leader replicas; everything else is written in its first version."""
+    """4.3-IV0 with eligible leader replicas; everything else is written in its first version."""
     assert encode_record(RegisterBrokerRecord())[2] == RECORD_VERSIONS[RegisterBrokerRecord] == 4
-    assert encode_record(PartitionRecord())[2] == 1
+    assert encode_record(PartitionRecord())[2] == 2
     assert encode_record(TopicRecord(name="t", topic_id=uuid.UUID(int=1)))[2] == 0
     assert all(TYPES[cls.API_KEY] is cls for cls in RECORD_VERSIONS)
 

@@ -9,10 +9,11 @@ from broker.log.log_manager import CLEAN_SHUTDOWN
 from broker.log.properties import DirectoryError
 from broker.metadata.topic_names import CONSUMER_OFFSETS
 from broker.network.simulated import SimulatedNetwork
-from broker.node.broker import LOAD_AGAIN_MS, STOP_GRACE_MS
+from broker.node.broker import LOAD_AGAIN_MS, STOP_GRACE_MS, Broker
 from broker.protocol.errors import ErrorCode, KafkaError
+from broker.protocol.messages.create_topics import CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest
 
-from .conftest import HOST, Machine
+from .conftest import CLUSTER_ID, HOST, Machine, Three
 
 OTHER_CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 CLEAN_MARKER = f"/data/{CLEAN_SHUTDOWN}"
@@ -54,7 +55,8 @@ def test_it_is_ready_only_when_everything_it_decided_is_durable(machine: Machine
     broker = machine.node()
     broker.start(machine.on_ready)
     assert machine.ready == 0
-    machine.storage.fsync_delay_ms = 10_000
+    # Slow, but quicker than a session: a broker that waits for its controller's disk longer than that is taken for silent.
+    machine.storage.fsync_delay_ms = 8_000
     machine.run(5000)
     assert machine.ready == 0, "its registration is not durable"
     machine.run(60_000)
@@ -211,3 +213,109 @@ def test_groups_without_room_on_the_disk_are_loaded_when_there_is_some(machine: 
     machine.run(20 * LOAD_AGAIN_MS)
     assert sorted(broker.services.groups._coordinators) == [0, 1]
     assert machine.fatal == []
+
+
+# Three.
+
+
+def create(three: Three, name: str, *replicas: list[int]) -> None:
+    assignments = [CreatableReplicaAssignment(partition_index=index, broker_ids=one) for index, one in enumerate(replicas)]
+    topic = CreatableTopic(name=name, num_partitions=-1, replication_factor=-1, assignments=assignments)
+    follower = next(number for number in three.nodes if number != three.controller)
+    (result,) = three.ask(follower, CreateTopicsRequest(topics=[topic]), 7).topics
+    assert result.error_code == ErrorCode.NONE
+
+
+def leaders(node: Broker, name: str = "t") -> list[int]:
+    topic = node.metadata.image.topics.get(name)
+    return [one.leader for _, one in sorted(topic.partitions.items())] if topic is not None else []
+
+
+def test_three_nodes_are_one_cluster(three: Three) -> None:
+    create(three, "t", [1, 2, 3], [2, 3, 1], [3, 1, 2])
+    three.wait(lambda: all(leaders(node) == [1, 2, 3] for node in three.nodes.values()))
+    for node in three.nodes.values():
+        assert node.cluster_id == CLUSTER_ID
+        assert [known.fenced for known in node.metadata.image.brokers.values()] == [False] * 3
+        assert sorted(node.services.replicas.partitions) == [("t", 0), ("t", 1), ("t", 2)]
+
+
+def test_several_nodes_do_not_choose_a_cluster_id_each() -> None:
+    machine = Machine(1, 3)
+    with pytest.raises(DirectoryError, match="set CLUSTER_ID to the same id for all of them"):
+        machine.node().start(machine.on_ready)
+
+
+def test_without_a_majority_nobody_serves() -> None:
+    machine = Machine(1, 3)
+    node = machine.node(CLUSTER_ID)
+    node.start(machine.on_ready)
+    machine.run(60_000)
+    assert (machine.ready, node.controller.active, machine.fatal) == (0, False, [])
+    machine.stop(node)
+
+
+@pytest.mark.parametrize("controller", [False, True], ids=["a broker", "the active controller"])
+def test_a_node_that_dies_is_replaced_long_before_its_session_ends(three: Three, controller: bool) -> None:
+    """Its connections have ended, and its door is closed."""
+    victim = three.controller if controller else next(number for number in three.nodes if number != three.controller)
+    others = [number for number in three.nodes if number != victim]
+    create(three, "t", [victim, *others])
+    three.wait(lambda: all(leaders(node) == [victim] for node in three.nodes.values()))
+    three.kill(victim)
+    took_ms = three.wait(lambda: all(leaders(node)[0] in others for node in three.nodes.values()))
+    assert took_ms < 2000, "broker.session.timeout.ms is 9000"
+    assert three.nodes[others[0]].metadata.image.brokers[victim].fenced
+    three.start(victim)
+    three.wait(lambda: three.machines[victim].ready == 2)
+    three.wait(lambda: sorted(three.nodes[others[0]].metadata.image.topics["t"].partitions[0].isr) == [1, 2, 3])
+    assert three.machines[victim].fatal == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_leaders_move_away_before_a_node_stops(three: Three, number: int) -> None:
+    others = [one for one in three.nodes if one != number]
+    create(three, "t", [number, *others])
+    three.wait(lambda: all(leaders(node) == [number] for node in three.nodes.values()))
+    epoch = three.nodes[number].lifecycle.epoch
+    stopped: list[int] = []
+    three.nodes[number].stop(lambda: stopped.append(number))
+    three.wait(lambda: leaders(three.nodes[others[0]])[0] in others)
+    assert stopped == [], "they are away before the node is"
+    three.wait(lambda: stopped, 3000)
+    marker = json.loads(three.machines[number].storage.read(CLEAN_MARKER))
+    assert marker == {"version": 0, "brokerEpoch": epoch}
+    three.start(number)
+    three.wait(lambda: three.machines[number].ready == 2)
+    assert three.nodes[number].logs.clean
+    three.wait(lambda: number in three.nodes[others[0]].metadata.image.topics["t"].partitions[0].isr)
+
+
+def test_all_nodes_may_stop_at_once_and_come_back(three: Three) -> None:
+    create(three, "t", [1, 2, 3])
+    stopped: list[int] = []
+    for number, node in three.nodes.items():
+        node.stop(lambda number=number: stopped.append(number))  # type: ignore[misc]
+    three.wait(lambda: len(stopped) == 3, 10_000)
+    three.nodes.clear()
+    for number in (1, 2, 3):
+        three.start(number)
+    three.wait(lambda: all(machine.ready == 2 for machine in three.machines.values()))
+    three.wait(lambda: all(leaders(node)[0] in (1, 2, 3) for node in three.nodes.values()))
+    assert three.nodes[1].metadata.image.topics["t"].partitions[0].leader_recovery_state == 0
+
+
+def test_each_group_has_one_coordinator_which_moves_with_its_partition() -> None:
+    three = Three(offsets_topic_replication_factor="3")
+    with pytest.raises(KafkaError):
+        three.nodes[1].services.groups.leader_of("mail")
+
+    def coordinating() -> dict[int, list[int]]:
+        return {number: sorted(node.services.groups._coordinators) for number, node in three.nodes.items()}
+
+    three.wait(lambda: sorted(index for found in coordinating().values() for index in found) == [0, 1])
+    victim = next(number for number, found in coordinating().items() if found)
+    moved = coordinating()[victim]
+    three.kill(victim)
+    three.wait(lambda: set(moved) <= {index for found in coordinating().values() for index in found})
+    assert sorted(index for found in coordinating().values() for index in found) == [0, 1]

@@ -63,15 +63,15 @@ def test_what_lies_in_a_directory_is_not_taken_over(storage: SimulatedStorage) -
     storage.make_directory("/data/lost+found")
     storage.make_directory("/data/photos")
     with pytest.raises(DirectoryError, match=r"/data has no meta.properties and is not empty \(it holds photos\)"):
-        identify(logs, storage, None, 1, Randomness(1))
+        identify(logs, storage, None, 1, Randomness(1), alone=True)
     storage.remove_tree("/data/photos")
-    assert identify(logs, storage, None, 1, Randomness(1)).node_id == 1
+    assert identify(logs, storage, None, 1, Randomness(1), alone=True).node_id == 1
 
 
 def test_a_wrong_id_formats_nothing(storage: SimulatedStorage) -> None:
     logs = claimed(storage)
     with pytest.raises(DirectoryError, match="the cluster id 'nonsense' is not"):
-        identify(logs, storage, "nonsense", 1, Randomness(1))
+        identify(logs, storage, "nonsense", 1, Randomness(1), alone=True)
     assert logs.meta is None
     assert not storage.exists("/data/meta.properties")
 
@@ -79,25 +79,40 @@ def test_a_wrong_id_formats_nothing(storage: SimulatedStorage) -> None:
 def test_the_directory_says_which_cluster_and_node_it_is_of(storage: SimulatedStorage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "broker.node")
     logs = claimed(storage)
-    made = identify(logs, storage, None, 1, Randomness(1))
+    made = identify(logs, storage, None, 1, Randomness(1), alone=True)
     logs.release()
     assert f"formatted the empty directory /data for cluster {made.cluster_id}" in caplog.text
     caplog.clear()
     for cluster_id in (None, made.cluster_id):
         found = claimed(storage)
-        assert identify(found, storage, cluster_id, 1, Randomness(2)) == made
+        assert identify(found, storage, cluster_id, 1, Randomness(2), alone=True) == made
         found.release()
     assert caplog.text == ""
     logs = claimed(storage)
     with pytest.raises(DirectoryError, match=f"/data belongs to cluster {made.cluster_id}, but CLUSTER_ID is {OTHER}"):
-        identify(logs, storage, OTHER, 1, Randomness(1))
+        identify(logs, storage, OTHER, 1, Randomness(1), alone=True)
     with pytest.raises(DirectoryError, match=r"/data belongs to node 1, but node.id is 2"):
-        identify(logs, storage, None, 2, Randomness(1))
+        identify(logs, storage, None, 2, Randomness(1), alone=True)
+
+
+def test_several_nodes_have_to_be_told_which_cluster_they_are(storage: SimulatedStorage) -> None:
+    """Each would choose an id of its own."""
+    logs = claimed(storage)
+    for nothing in (None, ""):
+        with pytest.raises(
+            DirectoryError, match=r"controller\.quorum\.voters names several nodes: set CLUSTER_ID to the same id"
+        ):
+            identify(logs, storage, nothing, 2, Randomness(1), alone=False)
+    assert logs.meta is None
+    assert not storage.exists("/data/meta.properties")
+    made = identify(logs, storage, CLUSTER, 2, Randomness(1), alone=False)
+    assert (made.cluster_id, made.node_id) == (CLUSTER, 2)
+    assert identify(again(storage, logs), storage, None, 2, Randomness(1), alone=False) == made, "a formatted one knows it"
 
 
 def test_a_damaged_identity_is_refused(storage: SimulatedStorage) -> None:
     logs = claimed(storage)
-    identify(logs, storage, CLUSTER, 1, Randomness(1))
+    identify(logs, storage, CLUSTER, 1, Randomness(1), alone=True)
     storage.write_atomically("/data/meta.properties", b"#\ncluster.id=x\n")
     logs.release()
     with pytest.raises(DirectoryError, match=r"/data/meta\.properties is damaged"):

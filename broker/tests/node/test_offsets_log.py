@@ -22,10 +22,13 @@ def made(machine: Machine, **settings: str) -> tuple[Broker, NodeOffsetsLog]:
 
 
 def append(log: NodeOffsetsLog, *records: tuple[bytes, bytes | None], partition: int = 0) -> ErrorCode:
-    codes: list[ErrorCode] = []
-    log.append(partition, records, codes.append)
-    assert len(codes) == 1
-    return codes[0]
+    """What becomes of it, alone in its partition: the only replica has committed it at once."""
+    told: list[ErrorCode | str] = []
+    log.append(partition, records, lambda: told.append("committed"), told.append)
+    code = told.pop()
+    assert isinstance(code, ErrorCode)
+    assert told == (["committed"] if code is ErrorCode.NONE else [])
+    return code
 
 
 def read(log: NodeOffsetsLog, partition: int = 0) -> list[tuple[bytes | None, bytes | None]]:
@@ -102,3 +105,11 @@ def test_an_append_that_fails_is_told_and_leaves_nothing(machine: Machine) -> No
     machine.storage.capacity_bytes = None
     assert append(log, (b"k", b"v3")) is ErrorCode.NONE
     assert read(log) == [(b"k", b"v"), (b"k", b"v3")]
+
+
+def test_everything_that_is_there_is_committed_on_one_node(machine: Machine) -> None:
+    _, log = made(machine)
+    append(log, (b"k", b"v"))
+    told: list[bool] = []
+    log.when_committed(0, lambda: told.append(True))
+    assert told == [True]

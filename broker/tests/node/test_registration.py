@@ -6,7 +6,7 @@ import pytest
 from broker.config import BrokerConfig
 from broker.config.sources import SHIPPED
 from broker.log.properties import MetaProperties
-from broker.metadata.records import METADATA_VERSION
+from broker.metadata.records import ELR_VERSION, METADATA_VERSION
 from broker.node.registration import registration_request
 from broker.protocol.codec import decode, encode
 from broker.protocol.messages.broker_registration import BrokerRegistrationRequest
@@ -16,9 +16,9 @@ META = MetaProperties("5L6g3nShT-eMCtK--X86sw", 1, uuid.UUID(int=9))
 PORTS = {"PLAINTEXT": 40_001, "INTERNAL": 40_002, "CONTROLLER": 40_003}
 
 
-def register(**settings: str) -> BrokerRegistrationRequest:
+def register(previous_broker_epoch: int = -1, **settings: str) -> BrokerRegistrationRequest:
     config = BrokerConfig(SHIPPED | {name.replace("_", "."): value for name, value in settings.items()})
-    return registration_request(config, PORTS, META, INCARNATION)
+    return registration_request(config, PORTS, META, INCARNATION, previous_broker_epoch)
 
 
 def endpoints(request: BrokerRegistrationRequest) -> list[tuple[str, str, int]]:
@@ -53,10 +53,17 @@ def test_who_it_is() -> None:
     request = register(listeners="PLAINTEXT://h:9092,CONTROLLER://:9093", broker_rack="r1")
     assert (request.broker_id, request.cluster_id, request.incarnation_id) == (1, META.cluster_id, INCARNATION)
     assert (request.rack, request.log_dirs) == ("r1", [META.directory_id])
-    (feature,) = request.features
-    assert feature.name == "metadata.version"
-    assert feature.min_supported_version <= feature.max_supported_version == METADATA_VERSION
+    metadata, elr = request.features
+    assert metadata.name == "metadata.version"
+    assert metadata.min_supported_version <= metadata.max_supported_version == METADATA_VERSION
+    assert elr.name == "eligible.leader.replicas.version"
+    assert (elr.min_supported_version, elr.max_supported_version) == (0, ELR_VERSION)
     assert register(listeners="PLAINTEXT://h:9092,CONTROLLER://:9093").rack is None
+
+
+def test_which_life_ended_cleanly_before() -> None:
+    assert register(listeners="PLAINTEXT://h:9092,CONTROLLER://:9093").previous_broker_epoch == -1
+    assert register(77, listeners="PLAINTEXT://h:9092,CONTROLLER://:9093").previous_broker_epoch == 77
 
 
 def test_it_can_be_sent() -> None:

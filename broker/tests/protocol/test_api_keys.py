@@ -36,6 +36,8 @@ KAFKA_4_3 = {
     "Vote": (52, 0, 2, 0, "c"),
     "BeginQuorumEpoch": (53, 0, 1, 1, "c"),
     "EndQuorumEpoch": (54, 0, 1, 1, "c"),
+    "ElectLeaders": (43, 0, 2, 2, "bc"),
+    "UnregisterBroker": (64, 0, 0, 0, "bc"),
     "DescribeQuorum": (55, 0, 2, 0, "bc"),
     "AlterPartition": (56, 2, 3, 0, "c"),
     "Envelope": (58, 0, 0, 0, "c"),

@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from broker.clock.simulated import WALL_START_MS, SimulatedClock
@@ -13,9 +14,10 @@ from broker.log.properties import MetaProperties
 from broker.metadata.image import MetadataImage
 from broker.metadata.publisher import MetadataPublisher
 from broker.metadata.records import encode_record
-from broker.protocol.message import Record
+from broker.protocol.message import Record, Request
 from broker.protocol.messages.metadata_records import ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord
 from broker.record.builder import build_batch
+from broker.replication.fetcher import ReplicaFetcher
 from broker.replication.manager import ReplicaManager
 from broker.storage.simulated import CrashMode, SimulatedStorage
 
@@ -29,6 +31,17 @@ def topic_id(number: int) -> uuid.UUID:
 
 def batch(count: int = 1, **settings: Any) -> bytes:
     return build_batch([(b"k", b"v" * 20)] * count, WALL_START_MS, **settings)
+
+
+class NoController:
+    """Nobody asks for an ISR of one."""
+
+    def submit(self, request: Request, version: int, on_done: Callable[[Any], None]) -> None:
+        raise AssertionError(f"{type(request).__name__} is not expected")
+
+
+def no_fetcher(leader_id: int, host: str, port: int) -> ReplicaFetcher:
+    raise AssertionError("there is nobody to follow")
 
 
 class Node:
@@ -51,7 +64,9 @@ class Node:
         if self.logs.meta is None:
             self.logs.format(MetaProperties("4L6g3nShT-eMCtK--X86sw", NODE, topic_id(99)))
         self.logs.open()
-        self.replicas = ReplicaManager(self.config, self.clock, self.logs)
+        self.replicas = ReplicaManager(
+            self.config, self.clock, self.logs, NoController(), own_epoch=lambda: 1, make_fetcher=no_fetcher
+        )
         self.metadata = MetadataPublisher()
         self.metadata.subscribe(self.replicas.apply)
         for number, value in enumerate(self.agreed):

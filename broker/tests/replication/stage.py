@@ -73,7 +73,7 @@ class ReplicationStage:
             except KafkaError as error:
                 self.woken.append(f"woken: {name}-{index} {error.code.name}")
 
-        self.node.replicas.find(name, index).waiters[wake] = None
+        self.node.replicas.find(name, index).consumers[wake] = None
 
     def do_turn(self, command: Command) -> list[str]:
         self.node.turn()

@@ -48,7 +48,7 @@ def test_what_others_hold_is_not_here() -> None:
     node = Node()
     node.create(replicas=[2], isr=[2], leader=2)
     assert node.names() == []
-    assert code(node) is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    assert code(node) is ErrorCode.NOT_LEADER_OR_FOLLOWER
 
 
 def test_records_survive_a_restart() -> None:
@@ -169,7 +169,7 @@ def test_waiters_are_woken_once_per_turn() -> None:
     node.create()
     partition = node.replicas.find("t", 0)
     woken: list[int] = []
-    partition.waiters[lambda: woken.append(partition.high_watermark)] = None
+    partition.consumers[lambda: woken.append(partition.high_watermark)] = None
     for _ in range(3):
         node.replicas.append(partition, batch(), 1)
     assert woken == []
@@ -188,9 +188,9 @@ def test_a_waiter_may_wait_again() -> None:
 
     def wake() -> None:
         woken.append(partition.high_watermark)
-        partition.waiters[wake] = None
+        partition.consumers[wake] = None
 
-    partition.waiters[wake] = None
+    partition.consumers[wake] = None
     for _ in range(2):
         node.replicas.append_own(partition, batch())
         node.turn()
@@ -201,7 +201,7 @@ def test_who_waits_for_a_deleted_topic_is_woken() -> None:
     node = Node()
     node.create()
     found: list[ErrorCode] = []
-    node.replicas.find("t", 0).waiters[lambda: found.append(code(node))] = None
+    node.replicas.find("t", 0).consumers[lambda: found.append(code(node))] = None
     node.remove()
     node.turn()
     assert found == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]

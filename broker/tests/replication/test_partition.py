@@ -1,6 +1,7 @@
 """A partition on its leader: who may append and read, epochs that are claimed, and how far consumers see."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from broker.clock.simulated import WALL_START_MS as NOW
@@ -35,9 +36,9 @@ def change(node: Node, **what: object) -> None:
 
 def test_the_high_watermark_moves_with_the_log(partition: Partition) -> None:
     assert partition.high_watermark == 0
-    partition.append(batch(3), ALL_REPLICAS, 1, NOW)
+    partition.append(batch(3), ALL_REPLICAS, 0, NOW)
     assert partition.high_watermark == partition.log.log_end_offset == 3
-    partition.append_own(batch(2), NOW)
+    partition.append_own(batch(2), ALL_REPLICAS, 0, NOW)
     assert partition.high_watermark == 5
 
 
@@ -45,7 +46,7 @@ def test_a_larger_isr_holds_the_high_watermark_back() -> None:
     node = Node()
     node.create(replicas=[1, 2], isr=[1, 2])
     partition = node.replicas.find("t", 0)
-    partition.append(batch(3), 1, 1, NOW)
+    partition.append(batch(3), 1, 0, NOW)
     assert partition.high_watermark == 0
     assert partition.read(0, 1000, at_least_one=True) == []
     change(node, isr=[1])
@@ -53,9 +54,9 @@ def test_a_larger_isr_holds_the_high_watermark_back() -> None:
 
 
 def test_the_high_watermark_never_goes_back(node: Node, partition: Partition) -> None:
-    partition.append(batch(3), 1, 1, NOW)
+    partition.append(batch(3), 1, 0, NOW)
     assert partition.image is not None
-    partition.become_leader(partition.image, 1)
+    partition.lead(replace(partition.image, partition_epoch=9), 0)
     assert partition.high_watermark == 3
 
 
@@ -67,7 +68,7 @@ def test_a_checkpoint_beyond_the_log_is_not_believed() -> None:
 
 
 def test_reading_within_the_log(partition: Partition) -> None:
-    partition.append(batch(3), 1, 1, NOW)
+    partition.append(batch(3), 1, 0, NOW)
     (buffer,) = partition.read(1, 1000, at_least_one=True)
     assert len(buffer) > 0
     assert partition.read(3, 1000, at_least_one=True) == []
@@ -76,7 +77,7 @@ def test_reading_within_the_log(partition: Partition) -> None:
 
 
 def test_reading_below_the_start(node: Node, partition: Partition) -> None:
-    partition.append(batch(3), 1, 1, NOW)
+    partition.append(batch(3), 1, 0, NOW)
     node.set("retention.ms", "1")
     node.settle(10_000)
     node.replicas.apply_retention()
@@ -90,45 +91,60 @@ def test_reading_below_the_start(node: Node, partition: Partition) -> None:
 )
 def test_a_claimed_leader_epoch(partition: Partition, claimed: int, expected: ErrorCode | None) -> None:
     if expected is None:
-        partition.check_epoch(claimed)
+        partition.leading(claimed)
     else:
-        assert code(lambda: partition.check_epoch(claimed)) is expected
+        assert code(lambda: partition.leading(claimed)) is expected
 
 
 def test_who_does_not_lead_refuses(node: Node, partition: Partition) -> None:
     change(node, leader=-1)
     assert not partition.is_leader
     refused = [
-        code(lambda: partition.append(batch(), 1, 1, NOW)),
-        code(lambda: partition.append_own(batch(), NOW)),
-        code(lambda: partition.check_epoch(-1)),
+        code(lambda: partition.append(batch(), 1, 0, NOW)),
+        code(lambda: partition.append_own(batch(), ALL_REPLICAS, 0, NOW)),
+        code(lambda: partition.leading(-1)),
     ]
     assert refused == [ErrorCode.NOT_LEADER_OR_FOLLOWER] * 3
 
 
-def test_too_small_an_isr_refuses_acks_all_alone(partition: Partition) -> None:
+def test_too_small_an_isr_refuses_acks_all_alone() -> None:
+    node = Node(min_insync_replicas="2")
+    node.create(replicas=[1, 2], isr=[1])
+    partition = node.replicas.find("t", 0)
     with pytest.raises(KafkaError, match=r"the ISR \[1\] is smaller than min\.insync\.replicas=2") as caught:
-        partition.append(batch(), ALL_REPLICAS, 2, NOW)
+        partition.append(batch(), ALL_REPLICAS, 0, NOW)
     assert caught.value.code is ErrorCode.NOT_ENOUGH_REPLICAS
     assert partition.log.log_end_offset == 0
-    assert partition.append(batch(), 1, 2, NOW).first_offset == 0
-    assert partition.append(batch(), 0, 2, NOW).first_offset == 1
+    assert partition.append(batch(), 1, 0, NOW).first_offset == 0
+    assert partition.append(batch(), 0, 0, NOW).first_offset == 1
+    assert partition.high_watermark == 0, "under the minimum nothing is committed"
 
 
-def test_the_topics_min_insync_replicas_counts(node: Node, partition: Partition) -> None:
+def test_the_topics_min_insync_replicas_counts() -> None:
+    node = Node()
+    node.create(replicas=[1, 2], isr=[1])
+    partition = node.replicas.find("t", 0)
+    node.replicas.append(partition, batch(), ALL_REPLICAS)
     node.set("min.insync.replicas", "2")
     assert code(lambda: node.replicas.append(partition, batch(), ALL_REPLICAS)) is ErrorCode.NOT_ENOUGH_REPLICAS
 
 
+def test_a_topic_of_one_replica_needs_no_more_than_that(node: Node, partition: Partition) -> None:
+    """``Partition.effectiveMinIsr``"""
+    node.set("min.insync.replicas", "2")
+    assert node.replicas.append(partition, batch(), ALL_REPLICAS).first_offset == 0
+    assert partition.high_watermark == 1
+
+
 def test_batches_carry_the_leader_epoch(node: Node, partition: Partition) -> None:
-    partition.append(batch(), 1, 1, NOW)
+    partition.append(batch(), 1, 0, NOW)
     change(node, leader=1)
-    partition.append(batch(), 1, 1, NOW)
+    partition.append(batch(), 1, 0, NOW)
     assert partition.log.epochs.entries == [(5, 0), (6, 1)]
 
 
 def test_a_duplicate_moves_nothing(partition: Partition) -> None:
-    first = partition.append(batch(2, producer_id=1, producer_epoch=0, base_sequence=0), 1, 1, NOW)
-    again = partition.append(batch(2, producer_id=1, producer_epoch=0, base_sequence=0), 1, 1, NOW)
+    first = partition.append(batch(2, producer_id=1, producer_epoch=0, base_sequence=0), 1, 0, NOW)
+    again = partition.append(batch(2, producer_id=1, producer_epoch=0, base_sequence=0), 1, 0, NOW)
     assert (again.first_offset, again.duplicate) == (first.first_offset, True)
     assert partition.high_watermark == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from broker.protocol.api_keys import ApiKey
 from broker.server import handlers
-from broker.server.api_table import ADVERTISED_FIRST, BOTH, BROKER, BY_KEY, CLIENTS, CONTROLLER, TABLE, Api, served_on
+from broker.server.api_table import ADVERTISED_FIRST, BOTH, BROKER, BY_KEY, CLIENTS, CONTROLLER, NODES, TABLE, Api, served_on
 
 # Kafka 4.3's ranges of what is served here (reference/kafka.md 2.1).
 RANGES = {
@@ -36,6 +36,19 @@ RANGES = {
     "INCREMENTAL_ALTER_CONFIGS": (0, 1),
     "LIST_PARTITION_REASSIGNMENTS": (0, 0),
     "OFFSET_DELETE": (0, 0),
+    "ELECT_LEADERS": (0, 2),
+    "UNREGISTER_BROKER": (0, 0),
+    # Between nodes.
+    "VOTE": (0, 2),
+    "BEGIN_QUORUM_EPOCH": (0, 1),
+    "END_QUORUM_EPOCH": (0, 1),
+    "FETCH_SNAPSHOT": (0, 1),
+    "ALTER_PARTITION": (2, 3),
+    "ENVELOPE": (0, 0),
+    "BROKER_REGISTRATION": (0, 4),
+    "BROKER_HEARTBEAT": (0, 2),
+    "ALLOCATE_PRODUCER_IDS": (0, 0),
+    "CONTROLLER_REGISTRATION": (0, 0),
     "DESCRIBE_QUORUM": (0, 2),
     "DESCRIBE_CLUSTER": (0, 2),
     "DESCRIBE_TOPIC_PARTITIONS": (0, 0),
@@ -72,23 +85,35 @@ def test_every_handler_is_registered() -> None:
 
 
 def test_what_each_listener_serves() -> None:
-    assert [api.key for api in served_on(BROKER)] == [api.key for api in TABLE]
-    assert {api.key for api in served_on(CONTROLLER)} == {api.key for api in TABLE if api.listeners == BOTH}
-    assert all(api.listeners in (BOTH, CLIENTS) for api in TABLE)
-    assert BY_KEY[ApiKey.PRODUCE].listeners == BY_KEY[ApiKey.FETCH].listeners == CLIENTS
+    assert all(api.listeners in (BOTH, CLIENTS, NODES) for api in TABLE)
+    assert [api.key for api in served_on(BROKER)] == [api.key for api in TABLE if api.listeners != NODES]
+    assert [api.key for api in served_on(CONTROLLER)] == [api.key for api in TABLE if api.listeners != CLIENTS]
+    assert BY_KEY[ApiKey.PRODUCE].listeners == CLIENTS
+    assert BY_KEY[ApiKey.FETCH].listeners == BOTH, "the metadata log is fetched from the controller"
+    assert BY_KEY[ApiKey.VOTE].listeners == BY_KEY[ApiKey.ALTER_PARTITION].listeners == NODES
     assert ADVERTISED_FIRST == {ApiKey.PRODUCE: 0}
 
 
 # What `broker start` loads before the first request: parts and codecs of what a node does by itself, and no handler.
 MESSAGES_AT_START = {
     "allocate_producer_ids",
+    "alter_partition",
+    "api_versions",
+    "begin_quorum_epoch",
     "broker_heartbeat",
     "broker_registration",
+    "controller_registration",
     "create_partitions",
     "create_topics",
     "delete_groups",
     "delete_topics",
     "describe_groups",
+    "describe_quorum",
+    "elect_leaders",
+    "end_quorum_epoch",
+    "envelope",
+    "fetch",
+    "fetch_snapshot",
     "group_records",
     "heartbeat",
     "incremental_alter_configs",
@@ -101,6 +126,8 @@ MESSAGES_AT_START = {
     "offset_fetch",
     "raft_records",
     "sync_group",
+    "unregister_broker",
+    "vote",
 }
 PARTS_AT_START = {
     "broker.clock.port",
@@ -116,6 +143,10 @@ PARTS_AT_START = {
     "broker.server.services",
     "broker.storage.port",
     "broker.storage.real",
+    "broker.client.connection",
+    "broker.client.exchange",
+    "broker.client.frames",
+    "broker.client.retriable",
 }
 PACKAGES_AT_START = {"broker", "cramjam", "crc32c", "uvloop"}
 START = """
@@ -145,6 +176,6 @@ def test_what_broker_start_imports(tmp_path: Path) -> None:
     assert {name for name in loaded if name.startswith("broker.server.handlers")} == set()
     prefix = "broker.protocol.messages."
     assert {name.removeprefix(prefix) for name in loaded if name.startswith(prefix)} == MESSAGES_AT_START
-    seam = ("broker.clock.", "broker.network.", "broker.storage.", "broker.server.")
+    seam = ("broker.clock.", "broker.network.", "broker.storage.", "broker.server.", "broker.client.")
     assert {name for name in loaded if name.startswith(seam)} == PARTS_AT_START
-    assert not {name for name in loaded if name.startswith(("broker.testing", "broker.client"))}
+    assert not {name for name in loaded if name.startswith("broker.testing")}

@@ -421,9 +421,9 @@ def test_no_answer_leaves_work_for_the_garbage_collector(node: Node, client: Cli
 def test_who_goes_takes_its_waiting_fetch_along(node: Node, client: Client) -> None:
     client.feed(waiting_fetch(1))
     partition = node.partition("t")
-    assert len(partition.waiters) == 1
+    assert len(partition.consumers) == 1
     client.go()
-    assert len(partition.waiters) == 0
+    assert len(partition.consumers) == 0
     node.produce("t", b"x" * 20_000)
     node.pass_time(5000)
     assert client.correlation_ids == []

@@ -19,7 +19,7 @@ class Controller:
 
     def submit(self, request: Any, version: int, on_done: Callable[[Any], None]) -> None:
         assert isinstance(request, AllocateProducerIdsRequest)
-        assert (request.broker_id, version) == (1, 0)
+        assert (request.broker_id, request.broker_epoch, version) == (1, 7, 0)
         self.asked.append(on_done)
 
     def give(self, start: int, length: int) -> None:
@@ -36,7 +36,7 @@ def taken(ids: ProducerIds, answers: list[Answer], count: int) -> None:
 
 def test_a_block_serves_those_who_wait_and_those_who_come() -> None:
     controller = Controller()
-    ids, answers = ProducerIds(controller, 1), list[Answer]()
+    ids, answers = ProducerIds(controller, 1, lambda: 7), list[Answer]()
     taken(ids, answers, 2)
     assert (answers, len(controller.asked)) == ([], 1)
     controller.give(1000, 3)
@@ -47,7 +47,7 @@ def test_a_block_serves_those_who_wait_and_those_who_come() -> None:
 
 def test_more_wait_than_a_block_holds() -> None:
     controller = Controller()
-    ids, answers = ProducerIds(controller, 1), list[Answer]()
+    ids, answers = ProducerIds(controller, 1, lambda: 7), list[Answer]()
     taken(ids, answers, 5)
     controller.give(0, 2)
     assert (len(answers), len(controller.asked)) == (2, 1)
@@ -58,7 +58,7 @@ def test_more_wait_than_a_block_holds() -> None:
 
 def test_who_cannot_be_served_is_asked_to_come_again() -> None:
     controller = Controller()
-    ids, answers = ProducerIds(controller, 1), list[Answer]()
+    ids, answers = ProducerIds(controller, 1, lambda: 7), list[Answer]()
     taken(ids, answers, 2)
     controller.refuse(ErrorCode.NOT_CONTROLLER)
     assert answers == [("COORDINATOR_LOAD_IN_PROGRESS", -1)] * 2
@@ -69,7 +69,7 @@ def test_who_cannot_be_served_is_asked_to_come_again() -> None:
 
 def test_so_many_may_wait() -> None:
     controller = Controller()
-    ids, answers = ProducerIds(controller, 1), list[Answer]()
+    ids, answers = ProducerIds(controller, 1, lambda: 7), list[Answer]()
     taken(ids, answers, WAITING_MAX)
     assert answers == []
     taken(ids, answers, 1)

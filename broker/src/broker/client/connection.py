@@ -1,7 +1,7 @@
 """An `exchange` on the network and clock ports: how one broker asks another.
 
 Opens on the first request, and again on the first request after it was lost. One timer per connection, for its earliest
-deadline. Bound: a connection attempt lasts no longer than the requests that wait for it.
+deadline. Bound: a connection attempt lasts no longer than the requests that wait for it, and than `connect_ms`.
 """
 
 import asyncio
@@ -13,13 +13,16 @@ from broker.network.port import Network
 from broker.protocol.message import Request
 
 SCRATCH_BYTES = 64 << 10
+# Kafka's socket.connection.setup.timeout.ms.
+CONNECT_MS = 10_000
 
 
 class _Link(asyncio.BufferedProtocol):
     """One life of the connection; a later one is another object, so nothing late can reach it."""
 
-    def __init__(self, owner: "ClientConnection", exchange: Exchange) -> None:
+    def __init__(self, owner: "ClientConnection", exchange: Exchange, connect_by_ms: int) -> None:
         self.exchange = exchange
+        self.connect_by_ms = connect_by_ms
         self.transport: asyncio.Transport | None = None
         self._owner = owner
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
@@ -50,7 +53,7 @@ class _Link(asyncio.BufferedProtocol):
 
 
 class ClientConnection:
-    """Requests to one address. `on_lost` is told why, each time a connection ends or cannot be made."""
+    """Requests to one address. `on_lost` is told why, each time a connection cannot be made or ends without this side's wish."""
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class ClientConnection:
         *,
         on_lost: Callable[[str], None] = lambda reason: None,
         in_flight_max: int = IN_FLIGHT_MAX,
+        connect_ms: int = CONNECT_MS,
     ) -> None:
         self._network = network
         self._clock = clock
@@ -69,6 +73,7 @@ class ClientConnection:
         self._client_id = client_id
         self._on_lost = on_lost
         self._in_flight_max = in_flight_max
+        self._connect_ms = connect_ms
         self._link: _Link | None = None
         self._timer: Timer | None = None
         self._timer_at_ms = 0
@@ -114,7 +119,9 @@ class ClientConnection:
         self._drop(link, reason)
 
     def _open(self) -> _Link:
-        link = self._link = _Link(self, Exchange(self._client_id, in_flight_max=self._in_flight_max))
+        link = self._link = _Link(
+            self, Exchange(self._client_id, in_flight_max=self._in_flight_max), self._clock.monotonic_ms() + self._connect_ms
+        )
         host, port = self._address
         self._network.connect(
             host, port, lambda: link, lambda error: self._drop(link, f"cannot connect to {host}:{port}: {error}")
@@ -132,11 +139,13 @@ class ClientConnection:
         if link.transport is not None:
             link.transport.abort()
             link.transport = None
-        if current:
+        if current and not self._closed:
             self._on_lost(reason)
 
     def _set_timer(self, link: _Link) -> None:
         deadline_ms = link.exchange.next_deadline()
+        if link.transport is None and deadline_ms is not None:
+            deadline_ms = min(deadline_ms, link.connect_by_ms)
         if link is not self._link or (self._timer is not None and deadline_ms == self._timer_at_ms):
             return
         if self._timer is not None:
@@ -148,8 +157,9 @@ class ClientConnection:
 
     def _on_timer(self, link: _Link) -> None:
         self._timer = None
-        link.exchange.on_deadline(self._clock.monotonic_ms())
-        if link.transport is None and link.exchange.next_deadline() is None:
+        now = self._clock.monotonic_ms()
+        link.exchange.on_deadline(now)
+        if link.transport is None and (link.exchange.next_deadline() is None or link.connect_by_ms <= now):
             host, port = self._address
             self._drop(link, f"cannot connect to {host}:{port} in time")
             return

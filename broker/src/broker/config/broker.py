@@ -56,6 +56,12 @@ class BrokerConfig:
     offsets_topic_segment_bytes: int
     broker_heartbeat_interval_ms: int
     broker_session_timeout_ms: int
+    replica_lag_time_max_ms: int
+    replica_fetch_max_bytes: int
+    replica_fetch_response_max_bytes: int
+    replica_fetch_min_bytes: int
+    replica_fetch_wait_max_ms: int
+    replica_fetch_backoff_ms: int
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         """`settings`: names to texts. ConfigError names the first that is wrong."""
@@ -82,11 +88,7 @@ class BrokerConfig:
             raise ConfigError(f"process.roles={','.join(self.process_roles)} is not supported yet: it takes broker,controller")
         if len(self.value("log.dirs")) > 1:
             raise ConfigError(f"log.dirs={','.join(self.value('log.dirs'))} is not supported yet: it takes one directory")
-        voters = self.voters
-        if len(voters) > 1:
-            raise ConfigError(f"controller.quorum.voters names {len(voters)} voters: a quorum of one is what works so far")
-        if voters and voters[0].node_id != self.node_id:
-            raise ConfigError(f"controller.quorum.voters names node {voters[0].node_id}, but node.id is {self.node_id}")
+        self._check_voters()
         names = [endpoint.name for endpoint in self.listeners]
         for name in self.value("controller.listener.names"):
             if name not in names:
@@ -99,8 +101,6 @@ class BrokerConfig:
             )
         self._check_advertised(names)
         self._check_protocols(names)
-        if self.value("unclean.leader.election.enable"):
-            raise ConfigError("unclean.leader.election.enable=true is not supported yet: it takes false")
 
     def _check_advertised(self, names: list[str]) -> None:
         for text in self.value("advertised.listeners"):
@@ -121,6 +121,17 @@ class BrokerConfig:
                 pair = f"{name}:{protocols[name]}"
                 raise ConfigError(f"listener.security.protocol.map={pair} is not supported yet: {PLAINTEXT} is the only protocol")
 
+    def _check_voters(self) -> None:
+        ids = [voter.node_id for voter in self.voters]
+        twice = sorted({node_id for node_id in ids if ids.count(node_id) > 1})
+        if twice:
+            raise ConfigError(f"controller.quorum.voters names node {twice[0]} twice; every node has an id of its own")
+        if ids and self.node_id not in ids:
+            raise ConfigError(
+                f"node.id={self.node_id} is not among the nodes {', '.join(map(str, ids))} of controller.quorum.voters: "
+                "give this node one of these ids, or add it to the voters of every node"
+            )
+
     @property
     def log_directory(self) -> str:
         directories = self.value("log.dirs")
@@ -137,6 +148,11 @@ class BrokerConfig:
     @property
     def broker_listeners(self) -> list[Endpoint]:
         return [endpoint for endpoint in self.listeners if endpoint.name not in self.controller_listener_names]
+
+    @property
+    def inter_broker_listener_name(self) -> str:
+        """The listener other brokers use: the first one for clients, unless it is named."""
+        return str(self.value("inter.broker.listener.name") or self.broker_listeners[0].name).upper()
 
     @property
     def advertised(self) -> dict[str, Endpoint]:
@@ -172,6 +188,7 @@ class TopicConfig:
     file_delete_delay_ms: int
     cleanup_policy: str
     min_insync_replicas: int
+    unclean_leader_election_enable: bool
 
     def __init__(self, broker: BrokerConfig, overrides: Mapping[str, str], dynamic: Mapping[str, str] | None = None) -> None:
         """`overrides` are the topic's own settings, `dynamic` broker settings changed at run time, by broker-level name."""

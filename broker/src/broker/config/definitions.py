@@ -83,7 +83,30 @@ BROKER_SETTINGS = (
     Setting("listener.security.protocol.map", "list", (), "NAME:PROTOCOL; PLAINTEXT is the only protocol so far."),
     Setting("inter.broker.listener.name", "string", "", "The listener other brokers use."),
     Setting("controller.listener.names", "list", ("CONTROLLER",), "The listeners of the controller."),
-    Setting("controller.quorum.voters", "list", (), "id@host:port of every voter; one voter for now."),
+    Setting("controller.quorum.voters", "list", (), "id@host:port of every voter."),
+    Setting(
+        "controller.quorum.election.timeout.ms", "int", 1000, "When a voter without a leader asks to be one, at least.", low=1
+    ),
+    Setting("controller.quorum.fetch.timeout.ms", "int", 2000, "When a leader that does not answer is given up.", low=1),
+    Setting(
+        "controller.quorum.election.backoff.max.ms", "int", 1000, "Accepted; elections are tried again within 100 ms.", low=0
+    ),
+    Setting("controller.quorum.request.timeout.ms", "int", 2000, "How long the quorum waits for an answer.", low=1),
+    Setting("controller.quorum.retry.backoff.ms", "int", 20, "The pause after a request of the quorum failed.", low=0),
+    Setting("controller.quorum.append.linger.ms", "int", 25, "Accepted; what comes during one fsync shares the next.", low=0),
+    Setting("metadata.log.segment.bytes", "int", 2**30, "Size of a segment of the metadata log.", low=8 * 2**20),
+    Setting("metadata.log.segment.ms", "long", 7 * DAY_MS, "Age at which a segment of the metadata log is closed.", low=1),
+    Setting("metadata.max.retention.bytes", "long", 100 * 2**20, "Size of metadata log and snapshots; -1 is no bound.", low=-1),
+    Setting("metadata.max.retention.ms", "long", 7 * DAY_MS, "Age at which a metadata snapshot goes; -1 keeps it.", low=-1),
+    Setting(
+        "metadata.log.max.record.bytes.between.snapshots",
+        "long",
+        20 * 2**20,
+        "Bytes of metadata records that make a snapshot.",
+        low=1,
+    ),
+    Setting("metadata.log.max.snapshot.interval.ms", "long", HOUR_MS, "Age of news that makes a snapshot; 0 is never.", low=0),
+    Setting("metadata.max.idle.interval.ms", "int", 500, "Accepted; an idle controller writes nothing.", low=0),
     Setting("controller.quorum.bootstrap.servers", "list", (), "Accepted for the sake of shipped files; the voters decide."),
     Setting("log.dirs", "list", (), "The directory of all data; one for now."),
     Setting("log.dir", "string", "/tmp/board-broker-logs", "The data directory when log.dirs is not set."),  # noqa: S108
@@ -182,13 +205,20 @@ BROKER_SETTINGS = (
         "unclean.leader.election.enable",
         "boolean",
         False,
-        "Whether a replica outside the ISR may lead; not yet.",
+        "Whether a replica that may lack records may lead when nobody else is there.",
         topic="unclean.leader.election.enable",
+        dynamic=True,
     ),
     Setting(
         "log.flush.offset.checkpoint.interval.ms", "int", 60_000, "How often logs are fsynced and recovery points written.", low=1
     ),
     Setting("replica.high.watermark.checkpoint.interval.ms", "long", 5_000, "How often high watermarks are written.", low=1),
+    Setting("replica.lag.time.max.ms", "long", 30_000, "How long a replica may lag before it leaves the ISR.", low=1),
+    Setting("replica.fetch.max.bytes", "int", 2**20, "Bytes of one partition in a follower's fetch.", low=1),
+    Setting("replica.fetch.response.max.bytes", "int", 10 * 2**20, "Bytes of a follower's fetch.", low=1),
+    Setting("replica.fetch.min.bytes", "int", 1, "Bytes a leader waits for before it answers a follower.", low=1),
+    Setting("replica.fetch.wait.max.ms", "int", 500, "How long a leader may hold a follower's fetch.", low=0),
+    Setting("replica.fetch.backoff.ms", "int", 1000, "How long a partition rests after an error of its leader.", low=0),
     Setting("producer.id.expiration.ms", "int", DAY_MS, "When an idle producer is forgotten.", low=1),
     Setting("socket.request.max.bytes", "int", 100 * 2**20, "The largest request.", low=1),
     Setting("queued.max.requests", "int", 500, "Requests in flight on one connection before reading pauses.", low=1),
@@ -209,6 +239,7 @@ BROKER_SETTINGS = (
     Setting("offsets.topic.segment.bytes", "int", 100 * 2**20, "Segment size of __consumer_offsets.", low=1),
     Setting("offsets.retention.minutes", "int", 10080, "How long the offsets of an empty group are kept.", low=1),
     Setting("offsets.retention.check.interval.ms", "long", 600_000, "How often expired offsets are looked for.", low=1),
+    Setting("offsets.commit.timeout.ms", "int", 5000, "How long a commit may wait for the replicas.", low=1),
     Setting("offset.metadata.max.bytes", "int", 4096, "The largest note beside an offset.", low=0),
     Setting("group.initial.rebalance.delay.ms", "int", 3000, "How long an empty group waits for more members.", low=0),
     Setting("group.min.session.timeout.ms", "int", 6000, "The shortest session time-out.", low=1),
@@ -218,6 +249,10 @@ BROKER_SETTINGS = (
     Setting("transaction.state.log.min.isr", "int", 2, "Accepted; transactions are not there yet.", low=1),
     Setting("share.coordinator.state.topic.replication.factor", "int", 3, "Accepted; share groups are not there yet.", low=1),
     Setting("share.coordinator.state.topic.min.isr", "int", 2, "Accepted; share groups are not there yet.", low=1),
+    Setting("unclean.leader.election.interval.ms", "long", 300_000, "How often unclean elections are looked for.", low=1),
+    Setting("auto.leader.rebalance.enable", "boolean", True, "Give preferred leaders back."),
+    Setting("leader.imbalance.check.interval.seconds", "long", 300, "How often preferred leaders are given back.", low=1),
+    Setting("controlled.shutdown.enable", "boolean", True, "Move leaders away before stopping."),
     Setting("broker.heartbeat.interval.ms", "int", 2000, "How often a broker tells the controller that it is alive.", low=1),
     Setting("broker.session.timeout.ms", "int", 9000, "When a silent broker is fenced.", low=1),
 )
@@ -270,8 +305,6 @@ def find_topic(name: str) -> Setting:
 def parse_topic(name: str, text: str) -> Any:
     """The typed value of a topic setting; ConfigError names the topic-level key."""
     setting = find_topic(name)
-    if name == "unclean.leader.election.enable" and text.strip().lower() == "true":
-        raise ConfigError(f"{name}=true is not supported yet")
     try:
         return setting.parse(text)
     except ConfigError as error:

@@ -18,7 +18,9 @@ from broker.protocol.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
-from broker.protocol.messages.metadata_records import ConfigRecord
+from broker.protocol.messages.metadata_records import ClearElrRecord, ConfigRecord
+
+MIN_INSYNC_REPLICAS = "min.insync.replicas"
 
 
 class Operation(IntEnum):
@@ -33,7 +35,8 @@ class Operation(IntEnum):
 def alter_configs(request: IncrementalAlterConfigsRequest, context: Context) -> Result[Record, IncrementalAlterConfigsResponse]:
     """Change single settings; all changes of one resource are taken, or none."""
     times = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
-    answers, records = [], []
+    answers: list[AlterConfigsResourceResponse] = []
+    records: list[Record] = []
     for resource in request.resources:
         answer = AlterConfigsResourceResponse(
             resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=None
@@ -45,7 +48,18 @@ def alter_configs(request: IncrementalAlterConfigsRequest, context: Context) -> 
         except KafkaError as error:
             answer.error_code, answer.error_message = error.code, error.message
         answers.append(answer)
+    records += _forgotten_elrs(records)
     return Result(IncrementalAlterConfigsResponse(responses=answers), [] if request.validate_only else records)
+
+
+def _forgotten_elrs(changed: Sequence[Record]) -> list[Record]:
+    """Who was eligible under another min.insync.replicas may lack what is committed under the new one (KIP-966)."""
+    forgotten: list[Record] = []
+    for record in changed:
+        if isinstance(record, ConfigRecord) and record.name == MIN_INSYNC_REPLICAS:
+            topic = record.resource_name if record.resource_type == TOPIC_RESOURCE else ""
+            forgotten.append(ClearElrRecord(topic_name=topic))
+    return forgotten
 
 
 def refuse_alter(request: IncrementalAlterConfigsRequest, error: KafkaError) -> IncrementalAlterConfigsResponse:
@@ -71,8 +85,18 @@ def _alter(resource: AlterConfigsResource, context: Context) -> list[Record]:
     for item in resource.configs:
         value = _new_value(kind, item, current, context)
         if value != current.get(item.name):
+            _check_minimum(kind, name, item.name, value)
             changed.append(ConfigRecord(resource_type=kind, resource_name=name, name=item.name, value=value))
     return changed
+
+
+def _check_minimum(kind: int, resource: str, name: str, value: str | None) -> None:
+    """The whole cluster has one minimum, or eligible leader replicas would not be what they are called."""
+    if kind == BROKER_RESOURCE and name == MIN_INSYNC_REPLICAS:
+        if resource:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"Broker-level {name} cannot be altered while ELR is enabled.")
+        if value is None:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"Cluster-level {name} cannot be removed while ELR is enabled.")
 
 
 def _check_names(items: Sequence[AlterableConfig]) -> None:

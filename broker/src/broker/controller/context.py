@@ -5,17 +5,21 @@ from dataclasses import dataclass
 
 from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
+from broker.controller.sessions import BrokerSessions
 from broker.metadata.image import BROKER_RESOURCE, MetadataImage
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The state as of everything appended so far, and where the next record will stand."""
+    """The state as of everything appended so far, where the next record will stand, and who is alive at `now_ms` (monotonic)."""
 
     image: MetadataImage
     next_offset: int
     config: BrokerConfig
     randomness: Randomness
+    sessions: BrokerSessions
+    cluster_id: str
+    now_ms: int
 
     @property
     def dynamic(self) -> Mapping[str, str]:

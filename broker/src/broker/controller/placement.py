@@ -1,10 +1,12 @@
-"""Where the replicas of new partitions go: round robin over the brokers from a random start, unfenced ones first to lead.
+"""Where the replicas of new partitions go: in stripes over the brokers from a random start, unfenced ones first.
 
-Source: ``StripedReplicaPlacer``. Not done: racks.
+Each partition's stripe begins one broker further than the one before; when all have had their turn the order is shuffled, so
+that the same brokers do not always follow each other. Source: ``StripedReplicaPlacer``. Not done: racks.
 """
 
+from broker.clock.randomness import Randomness
 from broker.controller.context import Context
-from broker.metadata.image import PartitionImage
+from broker.controller.elections import is_active
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.protocol.messages.metadata_records import PartitionRecord
 from broker.protocol.types import UUID, ZERO_UUID
@@ -12,23 +14,38 @@ from broker.protocol.types import UUID, ZERO_UUID
 
 def place(context: Context, partitions: int, replication_factor: int) -> list[list[int]]:
     """Replica lists for so many new partitions. KafkaError(INVALID_REPLICATION_FACTOR) when there are too few brokers."""
-    brokers = context.usable_brokers
-    if replication_factor > len(brokers):
+    usable = context.usable_brokers
+    unfenced = [broker_id for broker_id in usable if not context.image.brokers[broker_id].fenced]
+    fenced = [broker_id for broker_id in usable if context.image.brokers[broker_id].fenced]
+    if replication_factor > len(usable):
         raise KafkaError(
             ErrorCode.INVALID_REPLICATION_FACTOR,
             f"Unable to replicate the partition {replication_factor} time(s): The target replication factor of "
-            f"{replication_factor} cannot be reached because only {len(brokers)} broker(s) are registered.",
+            f"{replication_factor} cannot be reached because only {len(usable)} broker(s) are registered.",
         )
-    if all(context.image.brokers[broker_id].fenced for broker_id in brokers):
-        raise KafkaError(
-            ErrorCode.INVALID_REPLICATION_FACTOR,
-            f"Unable to replicate the partition {replication_factor} time(s): All brokers are currently fenced.",
-        )
-    start = context.randomness.randint(0, len(brokers) - 1)
-    return [
-        [brokers[(start + number + replica) % len(brokers)] for replica in range(replication_factor)]
-        for number in range(partitions)
-    ]
+    if not unfenced:
+        raise KafkaError(ErrorCode.INVALID_REPLICATION_FACTOR, "All brokers are currently fenced.")
+    random = context.randomness
+    start, fenced_start = random.randint(0, len(unfenced) - 1), random.randint(0, max(len(fenced) - 1, 0))
+    placed = []
+    for number in range(partitions):
+        if number and number % len(unfenced) == 0 and len(unfenced) > 1:
+            _shuffle(unfenced, random)
+            _shuffle(fenced, random)
+        stripe = _turned(unfenced, start + number) + _turned(fenced, fenced_start + number)
+        placed.append(stripe[:replication_factor])
+    return placed
+
+
+def _turned(brokers: list[int], by: int) -> list[int]:
+    cut = by % len(brokers) if brokers else 0
+    return brokers[cut:] + brokers[:cut]
+
+
+def _shuffle(brokers: list[int], random: Randomness) -> None:
+    for last in range(len(brokers) - 1, 0, -1):
+        other = random.randint(0, last)
+        brokers[last], brokers[other] = brokers[other], brokers[last]
 
 
 def check_assignment(context: Context, replicas: list[int]) -> None:
@@ -53,11 +70,13 @@ def _twice(replicas: list[int]) -> int:
 
 
 def new_partition(context: Context, topic_id: UUID, index: int, replicas: list[int]) -> PartitionRecord:
-    """A partition whose first unfenced replica leads, with all unfenced replicas in its ISR."""
-    isr = [broker_id for broker_id in replicas if not context.image.brokers[broker_id].fenced]
+    """A partition whose first active replica leads, with all active replicas in its ISR."""
+    isr = [broker_id for broker_id in replicas if is_active(context, broker_id)]
     if not isr:
         raise KafkaError(
-            ErrorCode.INVALID_REPLICA_ASSIGNMENT, "All brokers specified in the manual partition assignment are fenced."
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+            f"All brokers specified in the manual partition assignment for partition {index} are fenced or in controlled "
+            "shutdown.",
         )
     return PartitionRecord(
         partition_id=index,
@@ -74,10 +93,3 @@ def new_partition(context: Context, topic_id: UUID, index: int, replicas: list[i
 def _directory(context: Context, broker_id: int) -> UUID:
     directories = context.image.brokers[broker_id].directories
     return directories[0] if len(directories) == 1 else ZERO_UUID
-
-
-def elect(before: PartitionImage, broker_id: int) -> int | None:
-    """Who leads a partition after a broker of it came back: its leader again, or the first one of a partition without any."""
-    if before.leader in (-1, broker_id) and broker_id in before.isr:
-        return broker_id
-    return None

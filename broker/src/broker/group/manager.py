@@ -5,7 +5,7 @@ NOT_COORDINATOR, and clients look for its coordinator anew. Source: ``GroupCoord
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from broker.clock.port import Clock, Timer
@@ -37,6 +37,8 @@ from broker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupRespo
 log = logging.getLogger("broker.group")
 CLASSIC = "classic"
 GROUP_ID_NOT_FOUND_IN_DESCRIBE_SINCE = 6
+# A partition that cannot be read, for lack of room to make it, is tried again after this time.
+LOAD_RETRY_MS = 1000
 # How much of an id a message repeats: an id may be as long as any text, and a message no longer.
 SHOWN_CHARACTERS = 1000
 
@@ -74,6 +76,7 @@ class GroupManager:
         self._config = config
         self._log = offsets_log
         self._coordinators: dict[int, Coordinator] = {}
+        self._loading: dict[int, Shard] = {}
         self._timer: Timer | None = None
 
     # Which partitions are ours.
@@ -82,13 +85,36 @@ class GroupManager:
         self._schedule_expiry()
 
     def on_elected(self, partition: int) -> None:
-        """This node leads the partition now: load its groups."""
+        """This node leads the partition now: load its groups, which takes its time."""
         self.on_resigned(partition)
         shard = Shard(partition, self._log)
-        shard.load()
+        self._loading[partition] = shard
+        self._load_some(shard, shard.load())
+
+    def _load_some(self, shard: Shard, steps: Iterator[None]) -> None:
+        if self._loading.get(shard.partition) is not shard:
+            return  # Another node leads by now.
+        try:
+            for _ in steps:
+                self._clock.call_soon(lambda: self._load_some(shard, steps))
+                return
+            self._log.when_committed(shard.partition, lambda: self._loaded(shard))
+        except KafkaError as error:
+            log.warning("__consumer_offsets-%d cannot be loaded now: %s", shard.partition, error)
+            self._clock.call_at(self._clock.monotonic_ms() + LOAD_RETRY_MS, lambda: self._load_again(shard))
+
+    def _load_again(self, shard: Shard) -> None:
+        if self._loading.get(shard.partition) is shard:
+            self.on_elected(shard.partition)
+
+    def _loaded(self, shard: Shard) -> None:
+        """Everything that was there is known, and no failover can take it back: this coordinator answers from now on."""
+        if self._loading.get(shard.partition) is not shard:
+            return
+        del self._loading[shard.partition]
         membership = Membership(shard, self._clock, self._randomness, self._config)
         coordinator = Coordinator(shard, membership, Offsets(shard, membership, self._clock, self._config))
-        self._coordinators[partition] = coordinator
+        self._coordinators[shard.partition] = coordinator
         for group in list(shard.groups.values()):
             for member in group.members.values():
                 membership.heard(group, member)
@@ -96,6 +122,7 @@ class GroupManager:
 
     def on_resigned(self, partition: int) -> None:
         """Another node leads the partition now, or this one stops: whoever waits is told to look for the coordinator anew."""
+        self._loading.pop(partition, None)
         coordinator = self._coordinators.pop(partition, None)
         if coordinator is None:
             return
@@ -112,7 +139,7 @@ class GroupManager:
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        for partition in list(self._coordinators):
+        for partition in [*self._coordinators, *self._loading]:
             self.on_resigned(partition)
 
     def _schedule_expiry(self) -> None:
@@ -148,9 +175,11 @@ class GroupManager:
         if not group_id and not empty_allowed:
             raise KafkaError(ErrorCode.INVALID_GROUP_ID)
         count = self._log.partition_count()
-        coordinator = self._coordinators.get(partition_of(group_id, count)) if count else None
+        partition = partition_of(group_id, count) if count else -1
+        coordinator = self._coordinators.get(partition)
         if coordinator is None:
-            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+            loading = partition in self._loading
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS if loading else ErrorCode.NOT_COORDINATOR)
         return coordinator
 
     # Members.

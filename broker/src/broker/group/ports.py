@@ -24,8 +24,21 @@ class OffsetsLog(Protocol):
     def leader_id(self, partition: int) -> int:
         """-1 when nobody leads it."""
 
-    def append(self, partition: int, records: Sequence[KeyValue], done: Callable[[ErrorCode], None]) -> None:
-        """Append as one batch; `done` is called once, when it is committed or has failed."""
+    def append(
+        self,
+        partition: int,
+        records: Sequence[KeyValue],
+        committed: Callable[[], None],
+        done: Callable[[ErrorCode], None],
+    ) -> None:
+        """Append as one batch. `done` is called once: when it is committed, has failed, or took too long.
+
+        `committed` is called when it is committed, before `done`, in the order of the appends, and also after `done` has been
+        told that it took too long; never when this node stops to lead before.
+        """
 
     def read_all(self, partition: int) -> Iterator[Record]:
-        """Every record of the partition in order, control records left out."""
+        """Every record of the partition in order, control records left out, committed or not."""
+
+    def when_committed(self, partition: int, done: Callable[[], None]) -> None:
+        """Call `done` when everything that is in the partition now is committed; never when this node stops to lead before."""

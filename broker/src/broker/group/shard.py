@@ -1,7 +1,7 @@
 """The groups of one partition of `__consumer_offsets`: what is in memory is what the log says, plus who waits for what.
 
-Invariant: hard state (offsets, generations) is changed by `replay` alone, at the append and again at the next load; when an
-append fails, the group is loaded anew from the log. Source: ``GroupCoordinatorShard``.
+Invariant: offsets are what was committed to the log, in its order, so that what a reader is told no failover takes back; that
+a group is gone holds from the append on. Source: ``GroupCoordinatorShard``, ``CoordinatorRuntime``.
 """
 
 import logging
@@ -19,6 +19,8 @@ log = logging.getLogger("broker.group")
 TopicPartition = tuple[str, int]
 # What is cleared up goes into batches of about this size, half of what max.message.bytes allows by default.
 PART_BYTES = 512 * 1024
+# How many records are loaded before others have their turn.
+RECORDS_PER_STEP = 2000
 
 # What a client is told when `__consumer_offsets` refuses an append. Source: ``CoordinatorOperationExceptionHelper``.
 APPEND_ERRORS = {
@@ -43,18 +45,22 @@ class Shard:
     groups: dict[str, ClassicGroup] = field(default_factory=dict)
     offsets: dict[str, dict[TopicPartition, OffsetCommitValue]] = field(default_factory=dict)
 
-    def load(self) -> None:
-        """Read the whole partition."""
-        for record in self.log.read_all(self.partition):
-            if record.key is None:
-                continue
-            try:
-                self._replay(record.key, record.value)
-            except MalformedMessage as error:
-                log.warning("record %d of __consumer_offsets-%d is passed over: %s", record.offset, self.partition, error)
+    def load(self) -> Iterator[None]:
+        """Read the whole partition, a bounded number of records with each step of the iterator."""
+        for number, record in enumerate(self.log.read_all(self.partition), start=1):
+            if record.key is not None:
+                self._load(record.offset, record.key, record.value)
+            if number % RECORDS_PER_STEP == 0:
+                yield
         for group_id in self.offsets:
             # Offsets without a group: a consumer that assigns partitions to itself.
             self.groups.setdefault(group_id, ClassicGroup(group_id))
+
+    def _load(self, offset: int, key: bytes, value: bytes | None) -> None:
+        try:
+            self._replay(key, value)
+        except MalformedMessage as error:
+            log.warning("record %d of __consumer_offsets-%d is passed over: %s", offset, self.partition, error)
 
     def _replay(self, key: bytes, value: bytes | None) -> None:
         record = decode(key, value)
@@ -77,25 +83,31 @@ class Shard:
                 del self.offsets[record.group]
 
     def write(self, records: Sequence[KeyValue], done: Callable[[ErrorCode], None]) -> None:
-        """Append records; offsets among them hold when `done` is told NONE. Other codes are those of the answer."""
+        """Append records; offsets among them hold when they are committed. `done` is told the code of the answer."""
+        decoded = [decode(key, value) for key, value in records]
+        offsets = [record for record in decoded if isinstance(record, OffsetRecord)]
+        gone = [record.group for record in decoded if isinstance(record, GroupRecord) and record.value is None]
+        refused = False
 
-        def appended(code: ErrorCode) -> None:
-            if code is ErrorCode.NONE:
-                for key, value in records:
-                    record = decode(key, value)
-                    if isinstance(record, OffsetRecord):
-                        self._replay_offset(record)
-                    elif isinstance(record, GroupRecord) and record.value is None:
-                        self._forget(record.group)
+        def committed() -> None:
+            for record in offsets:
+                self._replay_offset(record)
+
+        def answered(code: ErrorCode) -> None:
+            nonlocal refused
+            refused = code is not ErrorCode.NONE
             done(APPEND_ERRORS.get(code, code))
 
-        if records:
-            self.log.append(self.partition, records, appended)
-        else:
+        if not records:
             done(ErrorCode.NONE)
+            return
+        self.log.append(self.partition, records, committed, answered)
+        if not refused:
+            for group_id in gone:
+                self._forget(group_id)
 
     def write_in_parts(self, records: Sequence[KeyValue]) -> None:
-        """Append records that need not hold together, in batches of a bounded size. After an error the rest stays undone."""
+        """Append records that need not hold together, in batches of a bounded size. Once one is refused the rest stays undone."""
         for part in _parts(records):
             codes: list[ErrorCode] = []
             self.write(part, codes.append)

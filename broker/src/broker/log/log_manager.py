@@ -21,8 +21,9 @@ from broker.log.file_names import (
     partition_in_name,
     set_aside_name,
 )
+from broker.log.log_config import LogConfig
 from broker.log.open_files import OpenFiles
-from broker.log.partition_log import LogConfig, PartitionLog
+from broker.log.partition_log import PartitionLog
 from broker.log.properties import DirectoryError, MetaProperties
 from broker.protocol.types import uuid_from_base64, uuid_to_base64
 from broker.storage.port import Lock, Storage
@@ -32,6 +33,7 @@ RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_STARTS = "log-start-offset-checkpoint"
 HIGH_WATERMARKS = "replication-offset-checkpoint"
 METADATA_TOPIC = "__cluster_metadata"
+NO_BROKER_EPOCH = -1
 Key = tuple[str, int]
 
 log = logging.getLogger("broker.log")
@@ -55,6 +57,8 @@ class LogManager:
         self._forgetting = False
         self._lock: Lock | None = None
         self.clean = False
+        # The epoch of the life that ended with a clean stop; the controller lets such a broker stay in its ISRs (KIP-966).
+        self.previous_broker_epoch = NO_BROKER_EPOCH
         self.meta: MetaProperties | None = None
 
     # The directory.
@@ -83,6 +87,7 @@ class LogManager:
         """Take over the claimed directory: its checkpoints, and whether it was closed cleanly."""
         self.clean = self._storage.exists(self._path(CLEAN_SHUTDOWN))
         if self.clean:
+            self.previous_broker_epoch = self._epoch_in_marker()
             self._storage.remove(self._path(CLEAN_SHUTDOWN))
         self._recovery_points = read_offsets(self._storage, self._path(RECOVERY_POINTS))
         self._log_starts = read_offsets(self._storage, self._path(LOG_STARTS))
@@ -90,6 +95,12 @@ class LogManager:
         for name in self._storage.list_directory(self.directory):
             if name.endswith(DELETE_DIRECTORY):
                 self._storage.remove_tree(self._path(name))
+
+    def _epoch_in_marker(self) -> int:
+        try:
+            return int(json.loads(self._storage.read(self._path(CLEAN_SHUTDOWN)))["brokerEpoch"])
+        except (ValueError, KeyError, TypeError):
+            return NO_BROKER_EPOCH
 
     def format(self, meta: MetaProperties) -> None:
         """Write the directory's identity."""
@@ -124,6 +135,7 @@ class LogManager:
             clean=self.clean,
             now_ms=self._clock.wall_ms(),
             on_failure=self.fail,
+            on_cut=self._recovery_point_went_back,
         )
         if opened.cut_bytes:
             log.warning(
@@ -260,6 +272,14 @@ class LogManager:
             key: one.log_start_offset for key, one in self.logs.items() if one.log_start_offset > one.segments[0].base_offset
         }
         return {RECOVERY_POINTS: points, LOG_STARTS: starts}
+
+    def _recovery_point_went_back(self) -> None:
+        """A log was cut below what was durable of it. A start must not trust what will stand there before that is durable."""
+        try:
+            points = self._checkpointed()[RECOVERY_POINTS]
+            self._checkpoints.write_now(self._path(RECOVERY_POINTS), encode_offsets(points))
+        except OSError as error:
+            self.fail(LogDirFailure(self._path(RECOVERY_POINTS), error))
 
     def write_high_watermarks(self, offsets: Offsets) -> None:
         """Remember up to where consumers could read."""

@@ -2,50 +2,42 @@
 
 Invariants: segments are consecutive, the last one is active; `log_start_offset <= log_end_offset`; an append either happened
 whole or not at all. An append is done when write(2) returned; only `flush_soon` and a clean close make it durable. Below
-`recovery_point` the log, its indexes and its leader epochs are durable, and a start after a crash trusts them unseen.
+the recovery point the log, its indexes and its leader epochs are durable, and a start after a crash trusts them unseen.
 Leaves out: who may append and what is visible (`replication`), which logs exist (`log_manager`).
-Source: ``UnifiedLog``, ``LocalLog``. Not done: appending as a follower, truncation (with the second broker).
+Source: ``UnifiedLog``, ``LocalLog``.
 """
 
-import posixpath
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from broker.log import producer_snapshot
+from broker.log.durability import Durability
 from broker.log.failure import DISK_FULL, LogDirFailure
-from broker.log.file_names import LEADER_EPOCHS, PARTITION_METADATA, SNAPSHOT, segment_path
+from broker.log.file_names import SNAPSHOT, segment_path
+from broker.log.leader_epochs import UNDEFINED_EPOCH
+from broker.log.log_config import LogConfig
 from broker.log.open_files import OpenFiles
-from broker.log.recovery import LogLoader
+from broker.log.recovery import LogLoader, drop_snapshots_before, load_producers
 from broker.log.segment import Segment
 from broker.protocol.errors import ErrorCode, KafkaError
-from broker.record.batch import BatchHeader, Buffer, TimestampType, patch, read_header, stamp
+from broker.record.batch import (
+    BatchHeader,
+    Buffer,
+    CorruptBatch,
+    TimestampType,
+    check_crc,
+    iter_batches,
+    patch,
+    read_header,
+    stamp,
+)
 from broker.record.validation import ValidationRules, only_batch, validate_client_batch
-from broker.storage.port import File
 
 LOG_APPEND_TIME = "LogAppendTime"
 # How many ends of reads are remembered, so that a consumer that goes on where it stopped needs no index.
 READ_ENDS_MAX = 16
-# How many segments one round of fsyncs covers, so that their files are all open at the same time.
-SEGMENTS_PER_FLUSH = 64
-
-
-class LogConfig(Protocol):
-    """The topic settings a log obeys (`config.TopicConfig`)."""
-
-    segment_bytes: int
-    segment_ms: int
-    segment_index_bytes: int
-    index_interval_bytes: int
-    max_message_bytes: int
-    message_timestamp_type: str
-    message_timestamp_before_max_ms: int
-    message_timestamp_after_max_ms: int
-    retention_ms: int
-    retention_bytes: int
-    file_delete_delay_ms: int
-    cleanup_policy: str
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,7 +59,7 @@ class TimestampOffset(NamedTuple):
 
 
 class PartitionLog:
-    """See the module. `on_failure` hears once that the directory can no longer be trusted."""
+    """See the module. `on_failure` hears that the directory cannot be trusted any more, `on_cut` that less is durable."""
 
     def __init__(
         self,
@@ -80,6 +72,7 @@ class PartitionLog:
         clean: bool,
         now_ms: int,
         on_failure: Callable[[LogDirFailure], None],
+        on_cut: Callable[[], None] = lambda: None,
     ) -> None:
         self._files = files
         self._storage = files.storage
@@ -99,21 +92,7 @@ class PartitionLog:
         self.cut_bytes = loaded.cut_bytes
         self.log_end_offset = max(loaded.end_offset, self.segments[-1].base_offset)
         self.log_start_offset = min(max(start_offset, self.segments[0].base_offset), self.log_end_offset)
-        # What of the log survives the death of the machine.
-        self.persisted_end_offset = self.log_end_offset if clean else min(recovery_point, self.log_end_offset)
-        # Kept in recovery-point-offset-checkpoint.
-        self.recovery_point = self.persisted_end_offset
-        self._flushing = False
-        # Who waits for the fsync after the one in flight; the callers have one call under way each.
-        self._flush_waiting: list[Callable[[OSError | None], None]] = []
-        # Sealed segments whose index files were not fsynced yet, oldest first.
-        self._loose_indexes = [segment for segment in self.segments[:-1] if not segment.indexes_durable]
-        # Whether the checkpoint of the epochs on disk says the same as `epochs`, and how often it was written.
-        self._epochs_durable = clean and not self.epochs.dirty
-        self._epochs_written = 0
-        # Whether the names of the directory and its small files are durable.
-        self._names_durable = clean
-        self._closed = False
+        self.durability = Durability(self, self._storage, recovery_point, on_failure, on_cut, clean=clean)
         # Where reads ended: offset -> (segment, position).
         self._read_ends: dict[int, tuple[Segment, int]] = {}
 
@@ -165,32 +144,89 @@ class PartitionLog:
         self._write(settled, patch(batch, settled.base_offset, leader_epoch), now_ms)
         return AppendInfo(settled.base_offset, settled.last_offset, -1)
 
+    def append_as_follower(self, buffer: Buffer) -> AppendInfo:
+        """Write whole batches as the leader has them, offsets and epochs included; a torn last one is left out.
+
+        KafkaError, with nothing written, when a checksum is wrong or the batches do not go on where this log ends. What the
+        disk refuses in the middle leaves the batches before it. Time, as far as rolling asks for it, is that of the batches.
+        """
+        batches = list(iter_batches(buffer))
+        expected = self.log_end_offset
+        for header, batch in batches:
+            if header.base_offset != expected or header.last_offset_delta < 0:
+                raise KafkaError(
+                    ErrorCode.OFFSET_OUT_OF_RANGE,
+                    f"a batch from the leader has offsets {header.base_offset} to {header.last_offset}, {expected} comes next",
+                )
+            check_crc(batch, header)
+            expected = header.next_offset
+        if not batches:
+            raise CorruptBatch("the leader sent no whole batch")
+        first = self.log_end_offset
+        position = 0
+        while position < len(batches):
+            position += self._write_run(batches[position:])
+        return AppendInfo(first, self.log_end_offset - 1, -1)
+
+    def _write_run(self, batches: list[tuple[BatchHeader, memoryview]]) -> int:
+        """Write as many of the leader's batches as go into one segment, at once; how many."""
+        now_ms = batches[0][0].max_timestamp
+        self._roll_for(batches[0][0], batches[0][0].size, now_ms)
+        size = count = 0
+        for header, _ in batches:
+            size += header.size
+            if count and self._is_due(header, size, now_ms):
+                break
+            count += 1
+        run = batches[:count]
+        self._append([header for header, _ in run], [batch for _, batch in run])
+        for header, batch in run:
+            if header.producer_id >= 0:
+                self.producers.update(header, batch if header.is_control else None)
+            self.assign_epoch(header.partition_leader_epoch, header.base_offset)
+        return count
+
     def _write(self, header: BatchHeader, buffers: list[Buffer], now_ms: int) -> None:
-        """The only place that appends. A full disk leaves everything as it was."""
-        config = self.config
-        size = header.size
-        if size > config.segment_bytes:
-            raise KafkaError(
-                ErrorCode.RECORD_LIST_TOO_LARGE, f"the batch has {size} bytes, more than segment.bytes={config.segment_bytes}"
-            )
-        try:
-            if self.active.should_roll(
-                header,
-                header.last_offset,
-                size,
-                now_ms,
-                segment_bytes=config.segment_bytes,
-                segment_ms=config.segment_ms,
-                index_bytes=config.segment_index_bytes,
-            ):
-                self.roll(now_ms)
-            self.active.append((header,), buffers)
-        except OSError as error:
-            raise self._refusal(error) from error
-        self.log_end_offset = header.next_offset
+        """Append one batch of this node's own leadership. A full disk leaves everything as it was."""
+        self._roll_for(header, header.size, now_ms)
+        self._append((header,), buffers)
         if header.producer_id >= 0:
             self.producers.update(header)
         self.assign_epoch(header.partition_leader_epoch, header.base_offset)
+
+    def _is_due(self, header: BatchHeader, size: int, now_ms: int) -> bool:
+        """Whether `size` bytes that end with this batch belong into a new segment."""
+        config = self.config
+        return self.active.should_roll(
+            header,
+            header.last_offset,
+            size,
+            now_ms,
+            segment_bytes=config.segment_bytes,
+            segment_ms=config.segment_ms,
+            index_bytes=config.segment_index_bytes,
+        )
+
+    def _roll_for(self, header: BatchHeader, size: int, now_ms: int) -> None:
+        """Begin a new segment when this batch needs one; KafkaError when none can hold it."""
+        if size > self.config.segment_bytes:
+            raise KafkaError(
+                ErrorCode.RECORD_LIST_TOO_LARGE,
+                f"the batch has {size} bytes, more than segment.bytes={self.config.segment_bytes}",
+            )
+        try:
+            if self._is_due(header, size, now_ms):
+                self.roll(now_ms)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _append(self, headers: Sequence[BatchHeader], buffers: Sequence[Buffer]) -> None:
+        """The only place that appends."""
+        try:
+            self.active.append(headers, buffers)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self.log_end_offset = headers[-1].next_offset
 
     def _refusal(self, error: OSError) -> KafkaError:
         """What the writer is told; anything but a full disk is the end of the directory."""
@@ -207,7 +243,7 @@ class PartitionLog:
 
         OSError leaves everything as it was.
         """
-        self._write_snapshot()
+        self.write_snapshot()
         self.active.seal()
         new = Segment(
             self._files,
@@ -221,36 +257,111 @@ class PartitionLog:
         except OSError:
             new.remove()
             raise
-        self._loose_indexes.append(self.active)
+        self.durability.sealed(self.active)
         self.segments.append(new)
         self.flush_soon(lambda error: None)
 
-    def _write_snapshot(self, *, durable: bool = False) -> None:
+    def write_snapshot(self, *, durable: bool = False) -> None:
+        """Keep what is known of the producers at the log end offset. OSError."""
         path = segment_path(self.directory, self.log_end_offset, SNAPSHOT)
         self._storage.write_atomically(path, producer_snapshot.encode(self.producers), durable=durable)
 
     def assign_epoch(self, epoch: int, start_offset: int) -> None:
         """Note that a leader epoch begins at an offset, if that is news."""
         if self.epochs.assign(epoch, start_offset):
-            self._save_epochs()
+            self.durability.save_epochs()
 
-    def _save_epochs(self) -> bool:
-        """Replace the checkpoint, to be fsynced by the next flush; False when that must try again."""
-        self._epochs_durable = False
-        self._epochs_written += 1
-        try:
-            self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render(), durable=False)
-        except OSError as error:
-            self.fail(error)
+    # Truncating.
+
+    def truncate_to(self, offset: int) -> bool:
+        """Cut off the batch that holds `offset` and everything after it; False when the log ends there or before.
+
+        Indexes, epochs and producers are then those of the shorter log. OSError of the disk is the end of the directory.
+        """
+        if offset >= self.log_end_offset:
+            # Epochs without a record of their own go all the same: this node led, and another one was chosen before anything
+            # was written. Asked about by them, the leader would answer the same for ever (``UnifiedLog.truncateTo``).
+            self.epochs.truncate_from_end(self.log_end_offset)
+            if self.epochs.dirty:
+                self.durability.save_epochs()
             return False
-        self.epochs.dirty = False
+        if offset <= self.log_start_offset:
+            self.truncate_fully(offset)
+            return True
+        try:
+            while self.active.base_offset > offset:
+                self._remove(self.segments.pop())
+            end_offset = max(self.active.truncate_to(offset, self.active.created_ms), self.active.base_offset)
+            self.epochs.truncate_from_end(end_offset)
+            self._cut_back_to(end_offset)
+            self.producers, _ = load_producers(self._storage, self.directory, self.segments, end_offset)
+        except OSError as error:
+            raise self._refusal(error) from error
+        return True
+
+    def truncate_fully(self, offset: int, epoch: int = UNDEFINED_EPOCH) -> None:
+        """Drop everything and begin anew at `offset`, behind records of `epoch` that are not here (a snapshot has them)."""
+        try:
+            for segment in reversed(self.segments):
+                self._remove(segment)
+            self.segments = [
+                Segment(
+                    self._files,
+                    self.directory,
+                    offset,
+                    index_interval_bytes=self.config.index_interval_bytes,
+                    created_ms=self.active.created_ms,
+                )
+            ]
+            self.active.create()
+            self.producers, _ = load_producers(self._storage, self.directory, [], -1)  # all snapshots go
+            self.epochs.clear()
+            self.epochs.assign(epoch, offset)
+            self.log_start_offset = offset
+            self._cut_back_to(offset)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _cut_back_to(self, end_offset: int) -> None:
+        self.log_end_offset = end_offset
+        self._read_ends.clear()
+        self.durability.dropped(self.active)
+        self.durability.cut_back(end_offset)
+        self.durability.save_epochs()
+
+    def _remove(self, segment: Segment) -> None:
+        self.durability.dropped(segment)
+        segment.remove()
+
+    def advance_start(self, offset: int) -> bool:
+        """The log begins at `offset` from now on; segments that end before it are removed. False when it did already.
+
+        What lies beyond the end of the log is as far as it goes.
+        """
+        offset = min(offset, self.log_end_offset)
+        if offset <= self.log_start_offset:
+            return False
+        self.log_start_offset = offset
+        gone = 0
+        while gone + 1 < len(self.segments) and self.segments[gone + 1].base_offset <= offset:
+            gone += 1
+        try:
+            for segment in self.segments[:gone]:
+                self._remove(segment)
+            del self.segments[:gone]
+            drop_snapshots_before(self._storage, self.directory, self.segments[0].base_offset)
+            self.epochs.truncate_from_start(offset)
+            self.durability.save_epochs()
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._read_ends.clear()
         return True
 
     # Reading.
 
     def read(self, offset: int, max_bytes: int, upper_offset: int, *, at_least_one: bool = True) -> list[Buffer]:
         """Whole batches from the one that holds `offset`, below `upper_offset`: at most `max_bytes`, but `at_least_one`."""
-        if offset >= self.log_end_offset:
+        if offset >= upper_offset:
             return []
         segment, position = self._read_ends.get(offset) or (None, 0)
         if segment is None or (position >= segment.size and segment is not self.active):
@@ -324,7 +435,7 @@ class PartitionLog:
             self._read_ends.clear()
             self.log_start_offset = max(self.log_start_offset, self.segments[0].base_offset)
             self.epochs.truncate_from_start(self.log_start_offset)
-            self._save_epochs()
+            self.durability.save_epochs()
         return dropped
 
     def _first_is_due(self, now_ms: int, high_watermark: int) -> bool:
@@ -337,8 +448,7 @@ class PartitionLog:
         return too_old or 0 <= config.retention_bytes <= self.size_bytes - first.size
 
     def _drop(self, segment: Segment, call_later: Callable[[int, Callable[[], None]], object]) -> None:
-        if segment in self._loose_indexes:
-            self._loose_indexes.remove(segment)
+        self.durability.dropped(segment)
         segment.close()
         paths = segment.mark_deleted()
         snapshot = segment_path(self.directory, segment.base_offset, SNAPSHOT)
@@ -355,131 +465,30 @@ class PartitionLog:
     # Durability.
 
     @property
+    def persisted_end_offset(self) -> int:
+        """What of the log survives the death of the machine."""
+        return self.durability.persisted_end_offset
+
+    @property
+    def recovery_point(self) -> int:
+        """Below it a start after a crash trusts the log unseen."""
+        return self.durability.recovery_point
+
+    @property
     def needs_flush(self) -> bool:
-        """Whether something of this log would not survive the death of the machine, or is not noted as such."""
-        return self.recovery_point < self.log_end_offset
+        """Whether something of the log would not survive the death of the machine, or is not noted as such."""
+        return self.durability.needs_flush
 
     def flush_soon(self, done: Callable[[OSError | None], None]) -> None:
-        """fsync on the worker what was appended before this call. One is in flight; the next covers all who came meanwhile."""
-        self._flush_waiting.append(done)
-        if not self._flushing:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._flushing = True
-        waiting, self._flush_waiting = self._flush_waiting, []
-        segments = self._unflushed()
-        rest = segments[SEGMENTS_PER_FLUSH:]
-        target = rest[0].base_offset if rest else self.log_end_offset
-        epochs_written = self._epochs_written
-        indexed: list[Segment] = []
-
-        def finished(error: OSError | None) -> None:
-            self._flushing = False
-            if error is not None:
-                self._on_failure(LogDirFailure(self.directory, error))
-            elif not self._closed:
-                self._note_durable(target, indexed, epochs_written)
-                if rest:
-                    self._flush_waiting = [*waiting, *self._flush_waiting]
-                    self._flush()
-                    return
-            answered = waiting
-            if self._closed:
-                answered, self._flush_waiting = [*waiting, *self._flush_waiting], []
-            for done in answered:
-                done(error)
-            if self._flush_waiting and error is None and not self._flushing:
-                self._flush()
-
-        try:
-            files, small = [segment.log.get() for segment in segments[:SEGMENTS_PER_FLUSH]], self._small_files()
-            epochs_written = self._epochs_written
-            indexed += self._written_indexes()
-            files += [index.file.get() for segment in indexed for index in (segment.offset_index, segment.time_index)]
-            directories = [self.directory] if self._names_durable else [self.directory, posixpath.dirname(self.directory)]
-            self._storage.fsync_soon([*files, *small], finished, directories)
-        except OSError as error:
-            finished(error)
-            return
-        for file in small:
-            file.close()
-
-    def _unflushed(self) -> list[Segment]:
-        """Segments with bytes that were not fsynced."""
-        first = max(bisect_right(self.segments, self.persisted_end_offset, key=lambda segment: segment.base_offset) - 1, 0)
-        return self.segments[first:]
-
-    def _small_files(self) -> list[File]:
-        """The checkpoint of the epochs and the topic id, as far as they have to be fsynced."""
-        names = []
-        if not self._epochs_durable and (not self.epochs.dirty or self._save_epochs()):
-            names.append(LEADER_EPOCHS)
-        if not self._names_durable:
-            names.append(PARTITION_METADATA)
-        paths = [f"{self.directory}/{name}" for name in names]
-        return [self._storage.open(path) for path in paths if self._storage.exists(path)]
-
-    def _written_indexes(self) -> list[Segment]:
-        """Sealed segments whose indexes were not fsynced and are written completely: all, unless the disk is full."""
-        found = []
-        for segment in self._loose_indexes[:SEGMENTS_PER_FLUSH]:
-            try:
-                segment.flush_indexes()
-            except OSError as error:
-                self.fail(error)
-                break
-            found.append(segment)
-        return found
-
-    def _note_durable(self, end_offset: int, indexed: list[Segment], epochs_written: int) -> None:
-        """Everything up to `end_offset`, some indexes and a version of the epochs are durable."""
-        for segment in indexed:
-            segment.indexes_durable = True
-        self._loose_indexes = [segment for segment in self._loose_indexes if not segment.indexes_durable]
-        if epochs_written == self._epochs_written and not self.epochs.dirty:
-            self._epochs_durable = True
-        self._names_durable = True
-        self.persisted_end_offset = max(self.persisted_end_offset, end_offset)
-        if self._epochs_durable:
-            ends = [self.persisted_end_offset, *(segment.base_offset for segment in self._loose_indexes[:1])]
-            self.recovery_point = max(self.recovery_point, min(ends))
+        """fsync on the worker what was appended before this call; `done` is told when that is done, or the error."""
+        self.durability.flush_soon(done)
 
     def close(self, *, clean: bool) -> None:
         """On a clean stop everything is fsynced and the producers are kept in a snapshot. OSError says what could not be."""
-        self._closed = True
+        self.durability.close()
         try:
             if clean:
-                self._make_durable()
+                self.durability.make_durable()
         finally:
             for segment in self.segments:
                 segment.close()
-
-    def _fsync_topic_id(self) -> None:
-        path = f"{self.directory}/{PARTITION_METADATA}"
-        if self._storage.exists(path):
-            file = self._storage.open(path)
-            try:
-                file.fsync()
-            finally:
-                file.close()
-
-    def _make_durable(self) -> None:
-        if not self.log_end_offset:
-            return  # An empty log is made again.
-        self.active.seal()
-        # A log that got nothing since it was durable has its snapshot, and no records in an epoch that the file lacks.
-        appended = self.recovery_point < self.log_end_offset
-        if appended or not self._storage.exists(segment_path(self.directory, self.log_end_offset, SNAPSHOT)):
-            self._write_snapshot(durable=len(self.producers) > 0)
-        if self.persisted_end_offset < self.log_end_offset:
-            for segment in self._unflushed():
-                segment.log.get().fsync()
-        for segment in [*self._loose_indexes, self.active]:
-            if not segment.indexes_durable:
-                segment.fsync_indexes()
-        if not self._names_durable:
-            self._fsync_topic_id()
-        if appended or self.epochs.dirty:
-            self._storage.write_atomically(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.render())
-        self.persisted_end_offset = self.recovery_point = self.log_end_offset

@@ -29,6 +29,7 @@ from broker.log.properties import DirectoryError
 from broker.log.scan import scan_batches, scan_headers
 from broker.log.segment import Segment
 from broker.record.batch import BatchHeader
+from broker.storage.port import Storage
 
 
 @dataclass
@@ -67,8 +68,9 @@ class LogLoader:
         self._clean = clean
         self._compacted = compacted
         self._now_ms = now_ms
-        # (epoch, first offset) as the headers of checked batches show them.
+        # (epoch, first offset) as the headers of checked batches show them, and where the checked batches begin.
         self._epochs_seen: list[tuple[int, int]] = []
+        self._checked_from: int | None = None
         self._removed = False
 
     def load(self) -> Loaded:
@@ -95,8 +97,8 @@ class LogLoader:
             first.create()
             loaded.segments.append(first)
         loaded.epochs = self._epochs(loaded)
-        loaded.producers = self._producers(names, loaded)
-        if self._removed:
+        loaded.producers, removed = load_producers(self._storage, self._directory, loaded.segments, loaded.end_offset)
+        if self._removed or removed:
             # What is gone must not come back beside the batches that will take its place.
             self._storage.fsync_directory(self._directory)
         return loaded
@@ -137,8 +139,7 @@ class LogLoader:
     def _open(self, segment: Segment, loaded: Loaded, *, suspect: bool, last: bool) -> None:
         loaded.segments.append(segment)
         if suspect:
-            loaded.end_offset, cut = segment.recover(self._note_epoch)
-            loaded.cut_bytes += cut
+            self._recover(segment, loaded)
             return
         if not segment.indexes_are_sound():
             segment.rebuild_indexes()
@@ -148,8 +149,13 @@ class LogLoader:
             return
         loaded.end_offset, garbage = segment.load()
         if garbage:
-            loaded.end_offset, cut = segment.recover(self._note_epoch)
-            loaded.cut_bytes += cut
+            self._recover(segment, loaded)
+
+    def _recover(self, segment: Segment, loaded: Loaded) -> None:
+        if self._checked_from is None:
+            self._checked_from = segment.base_offset
+        loaded.end_offset, cut = segment.recover(self._note_epoch)
+        loaded.cut_bytes += cut
 
     def _note_epoch(self, header: BatchHeader) -> None:
         if not self._epochs_seen or self._epochs_seen[-1][0] != header.partition_leader_epoch:
@@ -165,47 +171,62 @@ class LogLoader:
             for segment in loaded.segments:
                 for _, header in scan_headers(segment.log, 0, segment.size):
                     self._note_epoch(header)
-        epochs.truncate_from_end(loaded.end_offset)
+        # The checkpoint may be of a time before a truncation; what was checked says it by itself.
+        epochs.truncate_from_end(loaded.end_offset if self._checked_from is None else self._checked_from)
         for epoch, offset in self._epochs_seen:
             if epoch > epochs.latest:
                 epochs.assign(epoch, offset)
         return epochs
 
-    def _producers(self, names: list[str], loaded: Loaded) -> ProducerState:
-        """From the newest usable snapshot and the batches after it. Snapshots that belong to no segment are removed."""
-        bases = {segment.base_offset for segment in loaded.segments}
-        state, start = ProducerState(), 0
-        found = False
-        offsets = sorted((o for name in names if (o := offset_in_name(name, SNAPSHOT)) is not None), reverse=True)
-        for offset in offsets:
-            path = segment_path(self._directory, offset, SNAPSHOT)
-            if offset > loaded.end_offset or (found and offset not in bases):
-                self._storage.remove(path)
-                self._removed = True
-            elif not found:
-                decoded = producer_snapshot.decode(self._storage.read(path))
-                if decoded is None:
-                    self._storage.remove(path)
-                else:
-                    state, start, found = decoded, offset, True
-        self._replay(state, start, loaded)
-        return state
 
-    def _replay(self, state: ProducerState, start: int, loaded: Loaded) -> None:
-        for number, segment in enumerate(loaded.segments):
-            following = loaded.segments[number + 1].base_offset if number + 1 < len(loaded.segments) else loaded.end_offset
-            if following <= start:
-                continue
-            found = segment.position_of(max(start, segment.base_offset))
-            if found is None:
-                continue
-            for position, header in scan_headers(segment.log, found[0], segment.size):
-                if header.is_control:
-                    batch = next(scan_batches(segment.log, position, segment.size))[2]
-                    if header.producer_id >= 0:
-                        state.update(header, batch)
-                elif header.producer_id >= 0:
-                    state.update(header)
+def drop_snapshots_before(storage: Storage, directory: str, start_offset: int) -> None:
+    """Remove the snapshots of producers that nobody needs who begins at `start_offset`."""
+    for name in storage.list_directory(directory):
+        offset = offset_in_name(name, SNAPSHOT)
+        if offset is not None and offset < start_offset:
+            storage.remove(f"{directory}/{name}")
+
+
+def load_producers(storage: Storage, directory: str, segments: list[Segment], end_offset: int) -> tuple[ProducerState, bool]:
+    """A log's producers, from the newest usable snapshot and the batches after it, and whether a snapshot was removed.
+
+    Removed are those that are beyond the end, damaged, or belong to no segment.
+    """
+    bases = {segment.base_offset for segment in segments}
+    state, start = ProducerState(), 0
+    found = removed = False
+    names = storage.list_directory(directory)
+    for offset in sorted((o for name in names if (o := offset_in_name(name, SNAPSHOT)) is not None), reverse=True):
+        path = segment_path(directory, offset, SNAPSHOT)
+        if offset > end_offset or (found and offset not in bases):
+            storage.remove(path)
+            removed = True
+        elif not found:
+            decoded = producer_snapshot.decode(storage.read(path))
+            if decoded is None:
+                storage.remove(path)
+                removed = True
+            else:
+                state, start, found = decoded, offset, True
+    _replay(state, start, segments, end_offset)
+    return state, removed
+
+
+def _replay(state: ProducerState, start: int, segments: list[Segment], end_offset: int) -> None:
+    for number, segment in enumerate(segments):
+        following = segments[number + 1].base_offset if number + 1 < len(segments) else end_offset
+        if following <= start:
+            continue
+        found = segment.position_of(max(start, segment.base_offset))
+        if found is None:
+            continue
+        for position, header in scan_headers(segment.log, found[0], segment.size):
+            if header.is_control:
+                batch = next(scan_batches(segment.log, position, segment.size))[2]
+                if header.producer_id >= 0:
+                    state.update(header, batch)
+            elif header.producer_id >= 0:
+                state.update(header)
 
 
 def _agree(epochs: LeaderEpochs, segments: list[Segment]) -> bool:

@@ -124,7 +124,7 @@ class Segment:
         index_bytes: int,
     ) -> bool:
         """Whether these bytes belong into a new segment: by size, age, a full index, or an offset out of reach."""
-        if not self.log.size:
+        if not self.log.size and size <= first.size:
             return False  # The next one would begin at the same offset.
         if self.log.size + size > segment_bytes:
             return True

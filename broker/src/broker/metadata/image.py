@@ -5,7 +5,7 @@ Not done: ACLs, quotas, delegation tokens.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,8 @@ class PartitionImage:
     directories: tuple[uuid.UUID, ...] = ()
     elr: tuple[int, ...] = ()
     last_known_elr: tuple[int, ...] = ()
+    # 1 after an unclean election, until the ISR changes again (KIP-704).
+    leader_recovery_state: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class BrokerImage:
     fenced: bool = True
     in_controlled_shutdown: bool = False
     directories: tuple[uuid.UUID, ...] = ()
+    # Where its registration stands in the metadata log.
+    registered_at: int = -1
 
     def endpoint(self, listener_name: str) -> EndpointImage | None:
         return next((endpoint for endpoint in self.endpoints if endpoint.name == listener_name), None)
@@ -85,6 +89,14 @@ class MetadataImage:
 
     def config(self, resource_type: int, name: str) -> Mapping[str, str]:
         return self.configs.get((resource_type, name), {})
+
+    @classmethod
+    def from_snapshot(cls, batches: Iterable[Sequence[Record]], last_offset: int) -> "MetadataImage":
+        """The image that a snapshot of everything up to `last_offset` holds."""
+        image = cls()
+        for batch in batches:
+            image = image.apply(batch, last_offset)
+        return replace(image, offset=last_offset)
 
     def apply(self, batch: Sequence[Record], last_offset: int) -> "MetadataImage":
         """The image after these records, the last of which stands at `last_offset`."""
@@ -170,6 +182,7 @@ class _Builder:
             tuple(record.directories or ()),
             tuple(record.eligible_leader_replicas or ()),
             tuple(record.last_known_elr or ()),
+            record.leader_recovery_state,
         )
 
     def _PartitionChangeRecord(self, record: records.PartitionChangeRecord, offset: int) -> None:
@@ -186,9 +199,18 @@ class _Builder:
             changes["elr"] = tuple(record.eligible_leader_replicas)
         if record.last_known_elr is not None:
             changes["last_known_elr"] = tuple(record.last_known_elr)
+        if record.leader_recovery_state != -1:  # -1: it does not change
+            changes["leader_recovery_state"] = record.leader_recovery_state
         if record.leader != -2:  # -2: the leader does not change
             changes |= {"leader": record.leader, "leader_epoch": before.leader_epoch + 1}
         partitions[record.partition_id] = replace(before, **changes)
+
+    def _ClearElrRecord(self, record: records.ClearElrRecord, offset: int) -> None:
+        for name in [record.topic_name] if record.topic_name else list(self._parts.get("topics", self.image.topics)):
+            topic = self._parts.get("topics", self.image.topics)[name]
+            for index, before in topic.partitions.items():
+                if before.elr or before.last_known_elr:
+                    self._partitions(topic.topic_id)[index] = replace(before, elr=(), last_known_elr=())
 
     def _RegisterBrokerRecord(self, record: records.RegisterBrokerRecord, offset: int) -> None:
         self.brokers[record.broker_id] = BrokerImage(
@@ -200,6 +222,7 @@ class _Builder:
             record.fenced,
             record.in_controlled_shutdown,
             tuple(record.log_dirs),
+            offset,
         )
 
     def _BrokerRegistrationChangeRecord(self, record: records.BrokerRegistrationChangeRecord, offset: int) -> None:

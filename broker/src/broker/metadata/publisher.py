@@ -1,6 +1,6 @@
 """Keeps the current image and tells its subscribers, in the order in which they came, of every new one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from broker.metadata.image import MetadataImage
 from broker.metadata.records import decode_record
@@ -30,8 +30,15 @@ class MetadataPublisher:
         if self._begun:
             self._tell()
 
-    def handle_leader(self, epoch: int) -> None:
-        """Leaders concern the controller alone."""
+    def handle_snapshot(self, batches: Iterable[Sequence[bytes]], last_offset: int, last_epoch: int) -> None:
+        """Everything anew, as a snapshot has it."""
+        records = ([decode_record(value) for value in values] for values in batches)
+        self.image = MetadataImage.from_snapshot(records, last_offset)
+        if self._begun:
+            self._tell()
+
+    def handle_leader_change(self, leader_id: int, epoch: int) -> None:
+        """Leaders of the quorum concern the controller and the node alone."""
 
     def begin(self) -> None:
         """Everything that was there at the start is in the image: tell of it, and of every change from now on."""

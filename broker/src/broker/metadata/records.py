@@ -13,15 +13,16 @@ FRAME_VERSION = 1
 METADATA_VERSION_FEATURE = "metadata.version"
 # 4.3-IV0, the newest production level of Apache Kafka 4.3.
 METADATA_VERSION = 30
+ELR_FEATURE = "eligible.leader.replicas.version"
+ELR_VERSION = 1
 TYPES: dict[int, type[Record]] = {
     cls.API_KEY: cls for cls in vars(records).values() if isinstance(cls, type) and issubclass(cls, Record) and cls is not Record
 }
-# The eligible leader replicas of PartitionRecord 2 come with their feature, which is not finalised yet.
 RECORD_VERSIONS = {
     records.RegisterBrokerRecord: 4,
     records.BrokerRegistrationChangeRecord: 3,
-    records.PartitionRecord: 1,
-    records.PartitionChangeRecord: 1,
+    records.PartitionRecord: 2,
+    records.PartitionChangeRecord: 2,
 }
 
 

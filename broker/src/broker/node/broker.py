@@ -6,10 +6,10 @@ Everything it touches of the world comes in through `World`. A failed log direct
 """
 
 import logging
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from broker.client.connection import ClientConnection
 from broker.clock.port import Clock
 from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
@@ -17,32 +17,40 @@ from broker.controller.manager import ControllerManager
 from broker.group.manager import GroupManager
 from broker.log.failure import LogDirFailure
 from broker.log.log_manager import LogManager
+from broker.log.properties import MetaProperties
 from broker.metadata.image import MetadataImage
 from broker.metadata.publisher import MetadataPublisher
+from broker.metadata.snapshot import image_batches
 from broker.metadata.topic_names import CLUSTER_METADATA, CONSUMER_OFFSETS
 from broker.network.port import Network
+from broker.node.controller_channel import PEER_CONNECT_MS, ControllerChannel
+from broker.node.doors import Doors
 from broker.node.identity import identify
+from broker.node.lifecycle import Lifecycle
+from broker.node.metadata_log import METADATA_TOPIC_ID, MetadataLogConfig
 from broker.node.offsets_log import NodeOffsetsLog
 from broker.node.registration import registration_request
 from broker.node.upkeep import Upkeep
-from broker.protocol.errors import ErrorCode, KafkaError
-from broker.protocol.messages.broker_heartbeat import BrokerHeartbeatRequest, BrokerHeartbeatResponse
-from broker.protocol.messages.broker_registration import BrokerRegistrationResponse
+from broker.protocol.errors import KafkaError
+from broker.protocol.messages.broker_registration import BrokerRegistrationRequest
+from broker.protocol.types import UUID
 from broker.raft.driver import RaftDriver
 from broker.raft.election_store import ElectionStore
+from broker.replication.fetcher import FetchLimits, ReplicaFetcher
 from broker.replication.manager import ReplicaManager
 from broker.server.acceptor import Acceptor
+from broker.server.api_table import BROKER, CONTROLLER
 from broker.server.fetch_sessions import FetchSessions
 from broker.server.producer_ids import ProducerIds
 from broker.server.services import BrokerServices
 from broker.storage.port import Storage
 
 log = logging.getLogger("broker.node")
-METADATA_TOPIC_ID = uuid.UUID(int=1)
-REGISTRATION_VERSION = 4
-HEARTBEAT_VERSION = 2
 # How long a stopping node lets its clients take their last answers.
 STOP_GRACE_MS = 500
+# How long it waits for the controller to move its leaders away, and a new controller for brokers to come by themselves.
+LEAVE_TIMEOUT_MS = 3_000
+UNHEARD_MS = 250
 STOP_POLL_MS = 10
 # When groups are tried again whose partition could not be loaded.
 LOAD_AGAIN_MS = 1000
@@ -56,24 +64,6 @@ class World:
     randomness: Randomness
     storage: Storage
     network: Network
-
-
-@dataclass
-class MetadataLogConfig:
-    """The settings of the metadata log: nothing is removed from it."""
-
-    segment_bytes: int = 2**30
-    segment_ms: int = 2**63 - 1
-    segment_index_bytes: int = 10 * 2**20
-    index_interval_bytes: int = 4096
-    max_message_bytes: int = 2**31 - 1
-    message_timestamp_type: str = "CreateTime"
-    message_timestamp_before_max_ms: int = 2**63 - 1
-    message_timestamp_after_max_ms: int = 2**63 - 1
-    retention_ms: int = -1
-    retention_bytes: int = -1
-    file_delete_delay_ms: int = 60_000
-    cleanup_policy: str = "delete"
 
 
 @dataclass
@@ -92,7 +82,9 @@ class Broker:
         self.logs = LogManager(self.world.storage, self.world.clock, self.config.log_directory, self._log_directory_failed)
         self.metadata = MetadataPublisher()
         self._on_ready: Callable[[], None] = lambda: None
-        self._broker_epoch = -1
+        self._incarnation_id = self.world.randomness.uuid4()
+        self._begun = False
+        self._served = False
         self._stopping = False
 
     # Starting.
@@ -100,23 +92,73 @@ class Broker:
     def start(self, on_ready: Callable[[], None]) -> None:
         """Begin to start; `on_ready` is called when clients are served. OSError, DirectoryError say what hinders it."""
         self._on_ready = on_ready
-        world, config = self.world, self.config
+        config = self.config
         self.logs.claim()
-        meta = identify(self.logs, world.storage, self.cluster_id, config.node_id, world.randomness)
+        alone = len(config.voters) <= 1
+        meta = identify(self.logs, self.world.storage, self.cluster_id, config.node_id, self.world.randomness, alone=alone)
         self.cluster_id = meta.cluster_id
         self.logs.open()
-        partition = self.logs.get_or_create(CLUSTER_METADATA, 0, METADATA_TOPIC_ID, MetadataLogConfig())
-        voters = tuple(voter.node_id for voter in config.voters) or (config.node_id,)
-        store = ElectionStore(world.storage, partition.directory, voters)
-        self.driver = RaftDriver(config.node_id, voters, partition, store, world.clock)
-        controller = ControllerManager(config, world.randomness, self.driver, self._register)
-        self.driver.register(self.metadata)
-        self.driver.register(controller)
-        replicas = ReplicaManager(config, world.clock, self.logs)
-        self.metadata.subscribe(replicas.apply)
-        offsets_log = NodeOffsetsLog(config, world.clock, self.metadata, replicas, controller)
+        self._make_quorum(meta.cluster_id)
+        self._make_services(meta)
+        self.acceptor.listen()
+        self.acceptor.accept(CONTROLLER)
+        self.driver.start()
+        self.lifecycle.start()
+
+    def _make_quorum(self, cluster_id: str) -> None:
+        """The metadata log, who agrees on it, and this node's controller."""
+        world, config = self.world, self.config
+        partition = self.logs.get_or_create(CLUSTER_METADATA, 0, METADATA_TOPIC_ID, MetadataLogConfig.of(config))
+        voters = {voter.node_id: (voter.host, voter.port) for voter in config.voters} or {config.node_id: ("", 0)}
+        peers = {node_id: address for node_id, address in voters.items() if node_id != config.node_id}
+        self.doors = Doors(world.network, world.clock, peers, self._door_closed)
+        self.driver = RaftDriver(
+            config,
+            cluster_id,
+            voters,
+            partition,
+            ElectionStore(world.storage, partition.directory, tuple(voters)),
+            world=world,
+            on_peer_lost=self._peer_lost,
+            snapshot=lambda: image_batches(self.metadata.image),
+        )
+        self.controller = ControllerManager(
+            config, cluster_id, world.clock, world.randomness, self.driver, on_active=self._controller_active
+        )
+        self.channel = ControllerChannel(
+            world.network,
+            world.clock,
+            peers,
+            driver=self.driver,
+            local=self.controller,
+            client_id=f"broker-{config.node_id}",
+            on_lost=self._peer_lost,
+        )
+        for listener in (self.metadata, self.controller, self):
+            self.driver.register(listener)
+
+    def _make_services(self, meta: MetaProperties) -> None:
+        """What this broker offers, and how it makes itself known."""
+        world, config = self.world, self.config
+        self.lifecycle = Lifecycle(
+            config.node_id,
+            world.clock,
+            self.channel,
+            registration=lambda: self._registration(meta),
+            heartbeat_interval_ms=config.broker_heartbeat_interval_ms,
+            metadata_offset=lambda: self.metadata.image.offset if self._begun else -1,
+            on_registered=self._begin,
+            on_unfenced=self._serve,
+            on_fatal=self.on_fatal,
+        )
+        replicas = ReplicaManager(
+            config, world.clock, self.logs, self.channel, own_epoch=self._own_epoch, make_fetcher=self._make_fetcher
+        )
+        offsets_log = NodeOffsetsLog(config, world.clock, self.metadata, replicas, self.channel)
         groups = GroupManager(world.clock, world.randomness, config, offsets_log)
+        self.metadata.subscribe(replicas.apply)
         self.metadata.subscribe(self._follow_groups)
+        self.metadata.subscribe(self._follow_brokers)
         self.services = BrokerServices(
             config=config,
             cluster_id=meta.cluster_id,
@@ -126,41 +168,76 @@ class Broker:
             replicas=replicas,
             groups=groups,
             logs=self.logs,
-            controller=controller,
+            controller=self.channel,
+            local_controller=self.controller,
             quorum=self.driver,
-            producer_ids=ProducerIds(controller, config.node_id),
+            producer_ids=ProducerIds(self.channel, config.node_id, self._own_epoch),
             fetch_sessions=FetchSessions(config.max_incremental_fetch_session_cache_slots, world.randomness),
+            on_peer_lost=self._peer_lost,
         )
         self.acceptor = Acceptor(config, world.clock, world.network, self.services)
-        self.acceptor.listen()
         self.upkeep = Upkeep(config, world.clock, self.logs, replicas)
-        self.driver.start()
 
-    def _register(self) -> None:
-        """The controller is active: make this broker known to it."""
+    def _own_epoch(self) -> int:
+        return self.lifecycle.epoch
+
+    def _registration(self, meta: MetaProperties) -> BrokerRegistrationRequest:
         ports = {name: listener.port for name, listener in self.acceptor.listeners.items()}
-        assert self.logs.meta is not None
-        request = registration_request(self.config, ports, self.logs.meta, self.world.randomness.uuid4())
-        self.services.controller.submit(request, REGISTRATION_VERSION, self._registered)
+        return registration_request(self.config, ports, meta, self._incarnation_id, self.logs.previous_broker_epoch)
 
-    def _registered(self, response: BrokerRegistrationResponse) -> None:
-        if response.error_code != ErrorCode.NONE:
-            self.on_fatal(f"the controller refused this broker: {ErrorCode(response.error_code).name}")
-            return
-        self._broker_epoch = response.broker_epoch
-        request = BrokerHeartbeatRequest(
-            broker_id=self.config.node_id, broker_epoch=self._broker_epoch, current_metadata_offset=self.metadata.image.offset
+    def _make_fetcher(self, leader_id: int, host: str, port: int) -> ReplicaFetcher:
+        world, config = self.world, self.config
+        connection = ClientConnection(
+            world.network,
+            world.clock,
+            host,
+            port,
+            f"broker-{config.node_id}-fetcher",
+            on_lost=lambda reason: self._peer_lost(leader_id),
+            connect_ms=PEER_CONNECT_MS,
         )
-        self.services.controller.submit(request, HEARTBEAT_VERSION, self._unfenced)
+        limits = FetchLimits(
+            config.replica_fetch_max_bytes,
+            config.replica_fetch_response_max_bytes,
+            config.replica_fetch_min_bytes,
+            config.replica_fetch_wait_max_ms,
+            config.replica_fetch_backoff_ms,
+        )
+        return ReplicaFetcher(config.node_id, leader_id, connection, world.clock, limits, own_epoch=self._own_epoch)
 
-    def _unfenced(self, response: BrokerHeartbeatResponse) -> None:
-        if response.error_code != ErrorCode.NONE or response.is_fenced:
-            self.on_fatal("the controller keeps this broker fenced")
+    # Following the quorum.
+
+    def handle_commit(self, values: Sequence[bytes], last_offset: int) -> None:
+        if not self._begun:
+            self._begin()
+
+    def handle_snapshot(self, batches: Iterable[Sequence[bytes]], last_offset: int, last_epoch: int) -> None:
+        if not self._begun:
+            self._begin()
+
+    def handle_leader_change(self, leader_id: int, epoch: int) -> None:
+        """Whatever was asked of the controller before is asked again."""
+        self.channel.follow(leader_id)
+        self.lifecycle.hurry()
+
+    def _begin(self) -> None:
+        """Everything up to this broker's own registration is in the image: follow it, and ask to be unfenced."""
+        known = self.metadata.image.brokers.get(self.config.node_id)
+        if self._begun or self.lifecycle.epoch < 0 or known is None or known.epoch != self.lifecycle.epoch:
             return
+        self._begun = True
         self.metadata.begin()
+        self.lifecycle.hurry()
+
+    def _serve(self) -> None:
+        """The controller lets this broker serve: clients may come."""
+        if self._served or self._stopping:
+            return
+        self._served = True
         self.services.groups.start()
+        self.services.replicas.start()
         self.upkeep.start()
-        self.acceptor.accept()
+        self.acceptor.accept(BROKER)
         self._on_ready()
 
     def _follow_groups(self, before: MetadataImage, after: MetadataImage) -> None:
@@ -169,10 +246,12 @@ class Broker:
         offsets_before, offsets_after = before.topics.get(CONSUMER_OFFSETS), after.topics.get(CONSUMER_OFFSETS)
         old = offsets_before.partitions if offsets_before is not None else {}
         new = offsets_after.partitions if offsets_after is not None else {}
+        same_topic = topic_id_of(before, CONSUMER_OFFSETS) == topic_id_of(after, CONSUMER_OFFSETS)
         for index in sorted({*old, *new}):
-            if old.get(index) is new.get(index):
+            was, now = old.get(index), new.get(index)
+            if was is not None and now is not None and was.leader_epoch == now.leader_epoch and same_topic:
                 continue
-            if index in new and new[index].leader == self.config.node_id:
+            if now is not None and now.leader == self.config.node_id:
                 self._coordinate(index)
             else:
                 groups.on_resigned(index)
@@ -193,6 +272,41 @@ class Broker:
             clock = self.world.clock
             clock.call_at(clock.monotonic_ms() + LOAD_AGAIN_MS, lambda: self._coordinate(index))
 
+    # Nodes that are gone.
+
+    def _follow_brokers(self, before: MetadataImage, after: MetadataImage) -> None:
+        """Who is let in by the controller is there; who wants to stop waits until everybody has said that they know."""
+        if after.brokers is before.brokers:
+            return
+        for node_id, known in after.brokers.items():
+            if not known.fenced and known is not before.brokers.get(node_id):
+                self.doors.heard(node_id)
+                if known.in_controlled_shutdown and node_id != self.config.node_id:
+                    self.lifecycle.hurry()
+
+    def _controller_active(self) -> None:
+        """Fence at once whom this node has just found gone, and knock at those who do not come by themselves."""
+        clock = self.world.clock
+        since_ms = clock.monotonic_ms()
+        for node_id in self.doors.recently_closed():
+            self.controller.fence(node_id, "its door was closed when this controller became active")
+
+        def knock() -> None:
+            if self.controller.active:
+                for node_id in self.controller.unheard_brokers(since_ms):
+                    self.doors.suspect(node_id)
+
+        clock.call_at(since_ms + UNHEARD_MS, knock)
+
+    def _peer_lost(self, node_id: int) -> None:
+        """A connection with a node has ended."""
+        self.controller.doubt(node_id)
+        self.doors.suspect(node_id)
+
+    def _door_closed(self, node_id: int) -> None:
+        self.driver.door_closed(node_id)
+        self.controller.fence(node_id, "its connections have ended and its door is closed")
+
     def _log_directory_failed(self, failure: LogDirFailure) -> None:
         log.critical("%s", failure)
         self.on_fatal(str(failure))
@@ -200,12 +314,20 @@ class Broker:
     # Stopping.
 
     def stop(self, on_stopped: Callable[[], None]) -> None:
-        """Serve no more, then close everything cleanly."""
+        """Let the controller move the leaders away, then serve no more and close everything cleanly."""
         if self._stopping:
             return
         self._stopping = True
+        leave = self.config.value("controlled.shutdown.enable")
+        self.lifecycle.leave(LEAVE_TIMEOUT_MS if leave else 0, lambda: self._close(on_stopped))
+
+    def _close(self, on_stopped: Callable[[], None]) -> None:
         self.upkeep.stop()
+        self.services.groups.close()
+        self.services.replicas.stop()
         self.acceptor.stop_listening()
+        self.controller.stop()
+        self.driver.stop()
         self.acceptor.close_all()
         self._finish_when_quiet(on_stopped, self.world.clock.monotonic_ms() + STOP_GRACE_MS)
 
@@ -214,10 +336,12 @@ class Broker:
         if self.acceptor.connections and now < deadline_ms:
             self.world.clock.call_at(now + STOP_POLL_MS, lambda: self._finish_when_quiet(on_stopped, deadline_ms))
             return
-        self.services.groups.close()
-        self.driver.stop()
+        self.channel.stop()
+        self.doors.stop()
         self.services.replicas.checkpoint_high_watermarks()
-        self.logs.close(clean=True, broker_epoch=self._broker_epoch)
+        # Who was never let in has changed nothing: its logs are as its former life has left them.
+        epoch = self.lifecycle.epoch if self.lifecycle.epoch >= 0 else self.logs.previous_broker_epoch
+        self.logs.close(clean=True, broker_epoch=epoch)
         self.world.storage.close()
         on_stopped()
 
@@ -239,3 +363,8 @@ class Broker:
         names = [endpoint.name for endpoint in self.config.broker_listeners]
         advertised = self.metadata.image.brokers[self.config.node_id]
         return ",".join(f"{one.host}:{one.port}" for one in advertised.endpoints if one.name in names)
+
+
+def topic_id_of(image: MetadataImage, name: str) -> UUID | None:
+    topic = image.topics.get(name)
+    return topic.topic_id if topic is not None else None

@@ -41,11 +41,19 @@ def format_directory(logs: LogManager, storage: Storage, cluster_id: str, node_i
     return meta
 
 
-def identify(logs: LogManager, storage: Storage, cluster_id: str | None, node_id: int, randomness: Randomness) -> MetaProperties:
+def identify(
+    logs: LogManager, storage: Storage, cluster_id: str | None, node_id: int, randomness: Randomness, *, alone: bool
+) -> MetaProperties:
     """The identity of the opened directory; an empty one is formatted, and that is said.
 
-    `cluster_id`: what the operator says it is; DirectoryError when the directory says otherwise.
+    `cluster_id`: what the operator says it is; DirectoryError when the directory says otherwise. `alone`: whether the quorum is
+    this node, which may then choose an id; several nodes must be told the same one.
     """
+    if logs.meta is None and not cluster_id and not alone:
+        raise DirectoryError(
+            f"{logs.directory} is empty, and controller.quorum.voters names several nodes: set CLUSTER_ID to the same id for all "
+            "of them (`broker random-uuid` makes one), or format each directory with `broker format -t CLUSTER_ID`"
+        )
     meta = logs.meta
     if meta is None:
         meta = format_directory(logs, storage, cluster_id or new_cluster_id(randomness), node_id, randomness)

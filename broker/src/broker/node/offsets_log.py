@@ -63,7 +63,13 @@ class NodeOffsetsLog:
     def leader_id(self, partition: int) -> int:
         return self._metadata.image.topics[CONSUMER_OFFSETS].partitions[partition].leader
 
-    def append(self, partition: int, records: Sequence[KeyValue], done: Callable[[ErrorCode], None]) -> None:
+    def append(
+        self,
+        partition: int,
+        records: Sequence[KeyValue],
+        committed: Callable[[], None],
+        done: Callable[[ErrorCode], None],
+    ) -> None:
         now = self._clock.wall_ms()
         batch = build_batch([Record(0, now, key, value) for key, value in records])
         try:
@@ -71,12 +77,16 @@ class NodeOffsetsLog:
             largest = self._replicas.topic_configs[CONSUMER_OFFSETS].max_message_bytes
             if len(batch) > largest:
                 raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"{len(batch)} bytes are more than max.message.bytes={largest}")
-            self._replicas.append_own(found, batch)
+            info = self._replicas.append_own(found, batch)
         except KafkaError as error:
             done(error.code)
             return
-        # The ISR is this node, so what is appended is committed.
-        done(ErrorCode.NONE)
+        self._replicas.on_commit(found, info.last_offset + 1, committed)
+        self._replicas.when_committed(found, info, self._config.value("offsets.commit.timeout.ms"), done)
+
+    def when_committed(self, partition: int, done: Callable[[], None]) -> None:
+        found = self._replicas.find(CONSUMER_OFFSETS, partition)
+        self._replicas.on_commit(found, found.log.log_end_offset, done)
 
     def read_all(self, partition: int) -> Iterator[Record]:
         log = self._replicas.find(CONSUMER_OFFSETS, partition).log

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from broker.config import BrokerConfig
 from broker.log.properties import MetaProperties
-from broker.metadata.records import METADATA_VERSION, METADATA_VERSION_FEATURE
+from broker.metadata.records import ELR_FEATURE, ELR_VERSION, METADATA_VERSION, METADATA_VERSION_FEATURE
 from broker.protocol.messages.broker_registration import BrokerRegistrationRequest, Feature, Listener
 
 # Apache Kafka 4.3 begins with 3.3-IV3.
@@ -16,7 +16,11 @@ LOCAL_HOST = "localhost"
 
 
 def registration_request(
-    config: BrokerConfig, ports: Mapping[str, int], meta: MetaProperties, incarnation_id: uuid.UUID
+    config: BrokerConfig,
+    ports: Mapping[str, int],
+    meta: MetaProperties,
+    incarnation_id: uuid.UUID,
+    previous_broker_epoch: int,
 ) -> BrokerRegistrationRequest:
     """`ports`: what each listener is bound to, for those that asked for any free port."""
     listeners = []
@@ -34,8 +38,10 @@ def registration_request(
                 name=METADATA_VERSION_FEATURE,
                 min_supported_version=METADATA_VERSION_MIN,
                 max_supported_version=METADATA_VERSION,
-            )
+            ),
+            Feature(name=ELR_FEATURE, min_supported_version=0, max_supported_version=ELR_VERSION),
         ],
         rack=config.value("broker.rack") or None,
         log_dirs=[meta.directory_id],
+        previous_broker_epoch=previous_broker_epoch,
     )

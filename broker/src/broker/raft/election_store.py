@@ -4,11 +4,13 @@ It is durable before a vote is answered or a term of office begins; otherwise a 
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.storage.port import Storage
 
 FILE = "quorum-state"
+TEMPORARY = ".tmp"
 NOBODY = -1
 
 
@@ -30,6 +32,7 @@ class ElectionStore:
 
     def __init__(self, storage: Storage, directory: str, voters: tuple[int, ...]) -> None:
         self._storage = storage
+        self._directory = directory
         self._path = f"{directory}/{FILE}"
         self._voters = voters
 
@@ -45,8 +48,28 @@ class ElectionStore:
                 f"{self._path} is damaged ({error!r}); restore it: without it this voter could vote twice in one epoch"
             ) from error
 
-    def write(self, state: ElectionState) -> None:
-        """Durable when it returns."""
+    def write_soon(self, state: ElectionState, done: Callable[[OSError | None], None]) -> None:
+        """`done` is called when it is durable, or with the error; a full disk is an error, too. One write at a time."""
+        temporary = self._path + TEMPORARY
+        try:
+            file = self._storage.open(temporary)
+            file.truncate(0)
+            file.append([self._render(state)])
+        except OSError as error:
+            done(error)
+            return
+
+        def synced(error: OSError | None) -> None:
+            file.close()
+            if error is not None:
+                done(error)
+                return
+            self._storage.rename(temporary, self._path)
+            self._storage.fsync_soon([], done, [self._directory])
+
+        self._storage.fsync_soon([file], synced)
+
+    def _render(self, state: ElectionState) -> bytes:
         content = {
             "clusterId": "",
             "leaderId": state.leader_id,
@@ -56,4 +79,4 @@ class ElectionStore:
             "currentVoters": [{"voterId": voter} for voter in self._voters],
             "data_version": 0,
         }
-        self._storage.write_atomically(self._path, json.dumps(content, separators=(",", ":")).encode())
+        return json.dumps(content, separators=(",", ":")).encode()

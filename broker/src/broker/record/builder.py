@@ -175,6 +175,7 @@ def build_control_batch(
     value: bytes,
     timestamp: int,
     *,
+    base_offset: int = 0,
     leader_epoch: int = NO_LEADER_EPOCH,
     producer_id: int = NO_PRODUCER_ID,
     producer_epoch: int = NO_PRODUCER_EPOCH,
@@ -183,6 +184,7 @@ def build_control_batch(
     """A batch with one control record."""
     return build_batch(
         [Record(0, timestamp, control_key(kind), value)],
+        base_offset=base_offset,
         leader_epoch=leader_epoch,
         producer_id=producer_id,
         producer_epoch=producer_epoch,

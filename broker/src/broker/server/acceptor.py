@@ -55,18 +55,22 @@ class Acceptor:
     def listen(self) -> None:
         """Bind every listener. OSError names the address that is taken."""
         for endpoint in self.config.listeners:
-            kind = CONTROLLER if endpoint.name in self.config.controller_listener_names else BROKER
+            kind = self._kind(endpoint.name)
             self.listeners[endpoint.name] = self._network.listen(
                 endpoint.host,
                 endpoint.port,
                 lambda name=endpoint.name, kind=kind: Connection(self, name, kind),  # type: ignore[misc]
             )
-
-    def accept(self) -> None:
-        """Begin to serve: what came since `listen` has waited in the backlog."""
-        for listener in self.listeners.values():
-            listener.accept()
         self.clock.call_at(self.clock.monotonic_ms() + SWEEP_MS, self._sweep)
+
+    def _kind(self, name: str) -> str:
+        return CONTROLLER if name in self.config.controller_listener_names else BROKER
+
+    def accept(self, kind: str) -> None:
+        """Begin to serve on the listeners of a kind: what came since `listen` has waited in the backlog."""
+        for name, listener in self.listeners.items():
+            if self._kind(name) == kind:
+                listener.accept()
 
     def stop_listening(self) -> None:
         for listener in self.listeners.values():

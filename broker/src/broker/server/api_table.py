@@ -15,6 +15,7 @@ from broker.protocol.message import Request
 BROKER, CONTROLLER = "broker", "controller"
 BOTH = frozenset({BROKER, CONTROLLER})
 CLIENTS = frozenset({BROKER})
+NODES = frozenset({CONTROLLER})
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Api:
 
 TABLE = (
     Api(ApiKey.PRODUCE, 3, 13, 9),
-    Api(ApiKey.FETCH, 4, 18, 12),
+    Api(ApiKey.FETCH, 4, 18, 12, BOTH),
     Api(ApiKey.LIST_OFFSETS, 1, 11, 6),
     Api(ApiKey.METADATA, 0, 13, 9),
     Api(ApiKey.OFFSET_COMMIT, 2, 10, 8),
@@ -70,9 +71,21 @@ TABLE = (
     Api(ApiKey.DELETE_GROUPS, 0, 2, 2),
     Api(ApiKey.INCREMENTAL_ALTER_CONFIGS, 0, 1, 1, BOTH),
     Api(ApiKey.LIST_PARTITION_REASSIGNMENTS, 0, 0, 0, BOTH),
+    Api(ApiKey.ELECT_LEADERS, 0, 2, 2, BOTH),
     Api(ApiKey.OFFSET_DELETE, 0, 0, None),
+    Api(ApiKey.VOTE, 0, 2, 0, NODES),
+    Api(ApiKey.BEGIN_QUORUM_EPOCH, 0, 1, 1, NODES),
+    Api(ApiKey.END_QUORUM_EPOCH, 0, 1, 1, NODES),
     Api(ApiKey.DESCRIBE_QUORUM, 0, 2, 0, BOTH),
+    Api(ApiKey.ALTER_PARTITION, 2, 3, 0, NODES),
+    Api(ApiKey.ENVELOPE, 0, 0, 0, NODES),
+    Api(ApiKey.FETCH_SNAPSHOT, 0, 1, 0, NODES),
     Api(ApiKey.DESCRIBE_CLUSTER, 0, 2, 0, BOTH),
+    Api(ApiKey.BROKER_REGISTRATION, 0, 4, 0, NODES),
+    Api(ApiKey.BROKER_HEARTBEAT, 0, 2, 0, NODES),
+    Api(ApiKey.UNREGISTER_BROKER, 0, 0, 0, BOTH),
+    Api(ApiKey.ALLOCATE_PRODUCER_IDS, 0, 0, 0, NODES),
+    Api(ApiKey.CONTROLLER_REGISTRATION, 0, 0, 0, NODES),
     Api(ApiKey.DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0),
 )
 BY_KEY = {api.key.value: api for api in TABLE}

@@ -77,6 +77,8 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting: deque[tuple[Buffer, int]] = deque()
         self._write_paused = False
         self._running = False
+        # The node of the cluster at the other end, when it is one.
+        self._peer_id: int | None = None
         self.last_active_ms = acceptor.clock.monotonic_ms()
         self.frame_since_ms: int | None = None
         self.stalled_since_ms: int | None = None
@@ -99,6 +101,8 @@ class Connection(asyncio.BufferedProtocol):
             if context is not None and context.abandon is not None:
                 context.abandon()
         self._acceptor.closed(self)
+        if self._peer_id is not None:
+            self._acceptor.services.on_peer_lost(self._peer_id)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._frame is not None:
@@ -245,11 +249,16 @@ class Connection(asyncio.BufferedProtocol):
                 return
             self._answer(slot, head, parts)
 
-        context = RequestContext(version, header.client_id, self._client_host, self._listener_name, respond)
-        # Bytes after the message are passed over, as in Kafka: librdkafka leaves some behind a Metadata request for all topics.
+        context = RequestContext(
+            version, header.client_id, self._client_host, self._listener_name, respond, is_peer=self._is_peer
+        )
+        # Bytes after the message are passed over, as in Kafka: librdkafka leaves some behind a Metadata for all topics.
         request = codec.decode_prefix(api.request, version, frame, position)[0] if supported else api.request()
         self._slots.append(slot)
         self._handle(api.handler, request, context, slot)
+
+    def _is_peer(self, node_id: int) -> None:
+        self._peer_id = node_id
 
     def _handle(self, handler: object, request: object, context: RequestContext, slot: Slot) -> None:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from broker.clock.randomness import Randomness
 from broker.protocol.errors import ErrorCode, KafkaError
+from broker.replication.news import News
 
 NO_SESSION = 0
 INITIAL_EPOCH = 0
@@ -28,6 +29,7 @@ class Wanted:
     max_bytes: int
     current_leader_epoch: int
     last_fetched_epoch: int = -1
+    log_start_offset: int = -1
     told_high_watermark: int = -2
     told_log_start_offset: int = -2
 
@@ -42,12 +44,17 @@ class Session:
     created_at_ms: int
     used_at_ms: int
     partitions: dict[PartitionKey, Wanted] = field(default_factory=dict)
+    # A follower's: which of the partitions are to be looked at.
+    news: News | None = None
 
     def serve_last(self, key: PartitionKey) -> None:
         """Its reader got data of this partition: the others come first the next time, so that none starves."""
         wanted = self.partitions.pop(key, None)
         if wanted is not None:
             self.partitions[key] = wanted
+        if self.news is not None:
+            self.news.changed.pop(key, None)
+            self.news.changed[key] = None
 
 
 class FetchSessions:

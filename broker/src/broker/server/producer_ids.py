@@ -17,9 +17,10 @@ WAITING_MAX = 10_000
 class ProducerIds:
     """Every id is given once in the life of the cluster."""
 
-    def __init__(self, controller: Controller, node_id: int) -> None:
+    def __init__(self, controller: Controller, node_id: int, own_epoch: Callable[[], int]) -> None:
         self._controller = controller
         self._node_id = node_id
+        self._own_epoch = own_epoch
         self._next, self._end = 0, 0
         self._waiting: list[Callable[[ErrorCode, int], None]] = []
 
@@ -34,7 +35,10 @@ class ProducerIds:
             return
         self._waiting.append(on_done)
         if len(self._waiting) == 1:
-            self._controller.submit(AllocateProducerIdsRequest(broker_id=self._node_id), 0, self._allocated)
+            self._controller.submit(self._request(), 0, self._allocated)
+
+    def _request(self) -> AllocateProducerIdsRequest:
+        return AllocateProducerIdsRequest(broker_id=self._node_id, broker_epoch=self._own_epoch())
 
     def _allocated(self, response: AllocateProducerIdsResponse) -> None:
         waiting, self._waiting = self._waiting, []

@@ -29,6 +29,13 @@ class Controller(Protocol):
         """Decide, append, and call `on_done(response)` when the decision is committed."""
 
 
+class LocalController(Controller, Protocol):
+    """This node's own controller, which refuses with NOT_CONTROLLER when it is not the active one."""
+
+    def decides(self, request: type[Request]) -> bool:
+        """Whether requests of this kind are the controller's business."""
+
+
 @dataclass
 class BrokerServices:
     """One broker as its handlers see it."""
@@ -42,9 +49,12 @@ class BrokerServices:
     groups: GroupManager
     logs: LogManager
     controller: Controller
+    local_controller: LocalController
     quorum: RaftDriver
     producer_ids: "ProducerIds"
     fetch_sessions: FetchSessions
+    # Called when a connection from another node has ended.
+    on_peer_lost: Callable[[int], None]
     # Topics whose automatic creation is under way.
     creating: dict[str, None] = field(default_factory=dict)
 
@@ -69,7 +79,8 @@ class BrokerServices:
 class RequestContext:
     """One request: who asks, over which listener, in which version; `respond` is called exactly once.
 
-    A handler that answers later may set `abandon`: it is called when the client is gone and nobody waits any more.
+    A handler that answers later may set `abandon`: it is called when the client is gone and nobody waits any more. `is_peer`
+    tells that another node of the cluster is at the other end, so that the end of the connection is a sign of its death.
     """
 
     api_version: int
@@ -78,6 +89,7 @@ class RequestContext:
     listener_name: str
     respond: Callable[[Response], None]
     abandon: Callable[[], None] | None = None
+    is_peer: Callable[[int], None] = lambda node_id: None
 
 
 class Deferred:

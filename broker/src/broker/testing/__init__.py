@@ -1,6 +1,7 @@
-"""Brokers for tests: `BrokerProcess` (a process of its own, which can be killed) and `BrokerThread` (in this process)."""
+"""Brokers for tests: `BrokerThread` (in this process), `BrokerProcess` (of its own), `Cluster` (several, to be broken)."""
 
+from broker.testing.cluster import Cluster
 from broker.testing.process import BrokerProcess
 from broker.testing.thread import BrokerThread
 
-__all__ = ["BrokerProcess", "BrokerThread"]
+__all__ = ["BrokerProcess", "BrokerThread", "Cluster"]

@@ -23,10 +23,18 @@ class BrokerProcess:
     >>> with BrokerProcess() as broker:
     ...     print(broker.bootstrap_servers)
 
-    `directory`: kept, and found again by the next start; without one a temporary directory is used and removed.
+    `directory`: kept, and found again by the next start; without one a temporary directory is used and removed. `port` 0 is any
+    free one. `cluster_id`: of a directory that is formatted now.
     """
 
-    def __init__(self, overrides: Mapping[str, str] | None = None, directory: Path | str | None = None) -> None:
+    def __init__(
+        self,
+        overrides: Mapping[str, str] | None = None,
+        directory: Path | str | None = None,
+        *,
+        port: int = 0,
+        cluster_id: str | None = None,
+    ) -> None:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if directory is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="broker-")
@@ -35,8 +43,9 @@ class BrokerProcess:
         self.data = self.directory / "data"
         self.log_path = self.directory / "broker.log"
         self._overrides = overrides
+        self._cluster_id = cluster_id
         self._process: subprocess.Popen[str] | None = None
-        self.port = 0
+        self.port = port
 
     def __enter__(self) -> "BrokerProcess":
         return self.start()
@@ -49,6 +58,10 @@ class BrokerProcess:
     @property
     def bootstrap_servers(self) -> str:
         return f"{HOST}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -64,6 +77,8 @@ class BrokerProcess:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("KAFKA_") and name != "CLUSTER_ID"
         }
+        if self._cluster_id is not None:
+            environment["CLUSTER_ID"] = self._cluster_id
         with self.log_path.open("a", encoding="utf-8") as output:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=output, env=environment, text=True)
         self.port = self._ready_port()

@@ -4,7 +4,7 @@ import pytest
 from broker.protocol.api_keys import ApiKey
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
-from broker.server.api_table import TABLE
+from broker.server.api_table import BROKER, CONTROLLER, served_on
 from broker.server.handlers.api_versions import handle
 from broker.server.services import RequestContext
 
@@ -18,7 +18,7 @@ def test_the_table_is_what_is_served(node: Node, version: int) -> None:
     response = node.ask(ASKED if version >= 3 else ApiVersionsRequest(), version)
     assert response.error_code == ErrorCode.NONE
     told = {one.api_key: (one.min_version, one.max_version) for one in response.api_keys}
-    served = {api.key.value: (api.first, api.last) for api in TABLE}
+    served = {api.key.value: (api.first, api.last) for api in served_on(BROKER)}
     # librdkafka wants to see Produce from 0 on (KAFKA-18659).
     assert told == served | {ApiKey.PRODUCE.value: (0, 13)}
 
@@ -27,9 +27,10 @@ def test_features(node: Node) -> None:
     """metadata.version is finalised at 4.3-IV0; what is not built is not promised."""
     response = node.ask(ASKED, 4)
     supported = {one.name: (one.min_version, one.max_version) for one in response.supported_features}
-    assert supported == {"metadata.version": (7, 30), "kraft.version": (0, 0)}
+    elr = "eligible.leader.replicas.version"
+    assert supported == {"metadata.version": (7, 30), "kraft.version": (0, 0), elr: (0, 1)}
     finalized = {one.name: (one.min_version_level, one.max_version_level) for one in response.finalized_features}
-    assert finalized == {"metadata.version": (30, 30)}
+    assert finalized == {"metadata.version": (30, 30), elr: (1, 1)}
     assert response.finalized_features_epoch == node.services.metadata.image.offset > 0
     # Version 3 cannot say a minimum of 0.
     assert [one.name for one in node.ask(ASKED, 3).supported_features] == ["metadata.version"]
@@ -53,4 +54,4 @@ def test_names_that_cannot_be(node: Node, version: int, name: str, release: str)
 
 def test_a_controllers_listener(node: Node) -> None:
     keys = {one.api_key for one in node.ask(ASKED, 4, listener="CONTROLLER").api_keys}
-    assert keys == {api.key.value for api in TABLE if "controller" in api.listeners}
+    assert keys == {api.key.value for api in served_on(CONTROLLER)}

@@ -28,6 +28,15 @@ def test_the_controllers(node: Node) -> None:
     assert [(one.broker_id, one.host, one.port) for one in response.brokers] == [(1, "127.0.0.1", 9093)]
 
 
+def test_a_controller_names_the_active_one(node: Node) -> None:
+    """Kafka's tools go on to it; each naming itself, they would ask the same one for ever."""
+    from dataclasses import replace
+
+    core = node.broker.driver.core
+    core.election = replace(core.election, leader_id=3)
+    assert node.ask(DescribeClusterRequest(endpoint_type=CONTROLLERS), listener="CONTROLLER").controller_id == 3
+
+
 @pytest.mark.parametrize(
     ("listener", "wanted", "code"),
     [

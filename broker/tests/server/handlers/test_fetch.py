@@ -113,9 +113,14 @@ def test_a_reader_of_an_old_epoch_is_told_the_leader(node: Node, version: int) -
     assert [one.host for one in response.node_endpoints] == (["broker.example"] if told else [])
 
 
-def test_followers_are_not_served_yet(node: Node) -> None:
-    assert node.ask(request(replica_id=2), 12).error_code == ErrorCode.UNSUPPORTED_VERSION
-    assert node.ask(request(replica_state=ReplicaState(replica_id=2)), 18).error_code == ErrorCode.UNSUPPORTED_VERSION
+@pytest.mark.parametrize("version", [12, 18])
+def test_who_is_no_replica_is_not_served_as_a_follower(node: Node, version: int) -> None:
+    node.topic("t")
+    topic = wanted("t", 0)
+    topic.topic_id = node.topic_id("t")
+    asked = request(topic, replica_id=2) if version < 15 else request(topic, replica_state=ReplicaState(replica_id=2))
+    response = node.ask(asked, version)
+    assert response.responses[0].partitions[0].error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
 
 
 def test_read_committed_is_told_that_nothing_was_aborted(node: Node) -> None:
@@ -163,7 +168,7 @@ def test_the_broker_bounds_an_answer() -> None:
 
 
 def waiters(node: Node, topic: str = "t", index: int = 0) -> int:
-    return len(node.partition(topic, index).waiters)
+    return len(node.partition(topic, index).consumers)
 
 
 def test_it_waits_for_data_and_no_longer(node: Node) -> None:

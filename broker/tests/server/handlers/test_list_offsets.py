@@ -100,3 +100,36 @@ def test_after_the_start_of_the_log_was_removed(filled: Node) -> None:
     filled.partition("t").log.log_start_offset = 2
     assert found(filled, EARLIEST) == (-1, 2, 0)
     assert found(filled, 0) == (5000, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "version", "expected"),
+    [
+        (LATEST, 11, ErrorCode.OFFSET_NOT_AVAILABLE),
+        (LATEST, 5, ErrorCode.OFFSET_NOT_AVAILABLE),
+        (LATEST, 4, ErrorCode.LEADER_NOT_AVAILABLE),
+        (MAX_TIMESTAMP, 11, ErrorCode.OFFSET_NOT_AVAILABLE),
+        (1002, 11, ErrorCode.OFFSET_NOT_AVAILABLE),
+        (1000, 11, ErrorCode.NONE),
+        (EARLIEST, 11, ErrorCode.NONE),
+        (EARLIEST_LOCAL, 11, ErrorCode.NONE),
+    ],
+)
+def test_a_new_leader_tells_no_end_before_that_of_the_former_one(
+    filled: Node, timestamp: int, version: int, expected: ErrorCode
+) -> None:
+    """It has the records, and will find out that they were committed (KIP-207)."""
+    partition = filled.partition("t")
+    assert partition.leader is not None
+    partition.leader.epoch_start_offset, partition.high_watermark = 4, 2
+    (answer,) = filled.ask(request(timestamp), version).topics[0].partitions
+    assert answer.error_code == expected
+    partition.leader.epoch_start_offset = 2
+    (answer,) = filled.ask(request(timestamp), version).topics[0].partitions
+    assert answer.error_code == ErrorCode.NONE
+    assert answer.offset <= 2
+
+
+def test_what_is_not_committed_is_not_the_newest(filled: Node) -> None:
+    filled.partition("t").high_watermark = 2
+    assert found(filled, MAX_TIMESTAMP) == (-1, -1, -1)

@@ -24,7 +24,7 @@ def filled(node: Node) -> Node:
     node.produce("t", b"a", b"b")
     partition = node.partition("t")
     assert partition.image is not None
-    partition.become_leader(replace(partition.image, leader_epoch=3), 0)
+    partition.lead(replace(partition.image, leader_epoch=3), 0)
     node.produce("t", b"c", b"d", b"e")
     return node
 

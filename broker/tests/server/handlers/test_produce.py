@@ -121,6 +121,10 @@ def test_acks_that_there_are_not(node: Node, acks: int) -> None:
 
 def test_acks_all_needs_the_isr_that_the_topic_asks_for(node: Node) -> None:
     node.topic("t", min_insync_replicas="2")
+    partition = node.partition("t")
+    assert partition.image is not None
+    # A second replica, which is not in the ISR.
+    partition.lead(replace(partition.image, replicas=(1, 2), leader_epoch=1, partition_epoch=1), 0)
     assert node.produce_batch("t", batch(b"v")).error_code == ErrorCode.NOT_ENOUGH_REPLICAS
     assert node.produce_batch("t", batch(b"v"), acks=1).error_code == ErrorCode.NONE
 
@@ -174,7 +178,7 @@ def test_who_asks_the_wrong_broker_is_told_the_leader(node: Node) -> None:
     node.topic("t")
     partition = node.partition("t")
     assert partition.image is not None
-    partition.image = replace(partition.image, leader=2)
+    partition.follow(replace(partition.image, leader=2))
     response = node.ask(produce_request("t", batch(b"v")), 12)
     answer = response.responses[0].partition_responses[0]
     assert answer.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER

@@ -15,8 +15,8 @@ from broker.protocol.messages.api_versions import (
 from broker.server.api_table import ADVERTISED_FIRST, BROKER, BY_KEY, CONTROLLER, Api, served_on
 from broker.server.services import BrokerServices, RequestContext
 
-# What this release could finalise. Only metadata.version promises something that is built.
-SUPPORTED_FEATURES = {"metadata.version": (7, 30), "kraft.version": (0, 0)}
+# What this release could finalise: no more than what is built.
+SUPPORTED_FEATURES = {"metadata.version": (7, 30), "kraft.version": (0, 0), "eligible.leader.replicas.version": (0, 1)}
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 

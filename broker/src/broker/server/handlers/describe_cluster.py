@@ -17,8 +17,12 @@ def handle(request: DescribeClusterRequest, context: RequestContext, broker: Bro
     kind = CONTROLLERS if context.listener_name in broker.config.controller_listener_names else BROKERS
     if request.endpoint_type != kind:
         return _mismatch(request.endpoint_type, kind, context)
-    found = _brokers(request, context, broker) if kind == BROKERS else _controllers(broker)
-    controller = broker.node_id if any(one.broker_id == broker.node_id for one in found) else -1
+    if kind == BROKERS:
+        found = _brokers(request, context, broker)
+        controller = broker.node_id if any(one.broker_id == broker.node_id for one in found) else -1
+    else:
+        # Whoever asks a controller goes on to the active one.
+        found, controller = _controllers(broker), broker.quorum.leader_id
     response = DescribeClusterResponse(cluster_id=broker.cluster_id, controller_id=controller, brokers=found, endpoint_type=kind)
     if request.include_cluster_authorized_operations:
         response.cluster_authorized_operations = CLUSTER_OPERATIONS

@@ -1,6 +1,7 @@
 """ListOffsets (API key 2), versions 1-11: the offset of a time, or of the log's start, end or newest timestamp.
 
-The special values of tiered storage (-4, -5, -6) are answered as a broker without it does.
+The special values of tiered storage (-4, -5, -6) are answered as a broker without it does. A new leader does not know yet how far
+the former one had come, and says OFFSET_NOT_AVAILABLE rather than an end that lies before what clients have seen (KIP-207).
 """
 
 from collections import Counter
@@ -22,6 +23,7 @@ SPECIAL_SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LA
 NEVER = 2**15
 UNKNOWN = (-1, -1, -1)
 LEADER_EPOCH_SINCE = 4
+NOT_AVAILABLE_SINCE = 5
 
 
 def handle(request: ListOffsetsRequest, context: RequestContext, broker: BrokerServices) -> ListOffsetsResponse:
@@ -46,8 +48,12 @@ def _partition(
         if item.timestamp < 0 and SPECIAL_SINCE.get(item.timestamp, NEVER) > context.api_version:
             raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
         partition = broker.replicas.find(topic, item.partition_index)
-        partition.check_epoch(item.current_leader_epoch)
+        leader = partition.leading(item.current_leader_epoch)
         timestamp, offset, epoch = _find(partition, item.timestamp)
+        visible = item.timestamp in (EARLIEST, EARLIEST_LOCAL) or 0 <= offset < partition.high_watermark
+        if not visible and leader.epoch_start_offset > partition.high_watermark:
+            old = context.api_version < NOT_AVAILABLE_SINCE
+            raise KafkaError(ErrorCode.LEADER_NOT_AVAILABLE if old else ErrorCode.OFFSET_NOT_AVAILABLE)
     except KafkaError as error:
         return ListOffsetsPartitionResponse(
             partition_index=item.partition_index, error_code=error.code, timestamp=-1, offset=-1, leader_epoch=-1
@@ -71,5 +77,6 @@ def _find(partition: Partition, timestamp: int) -> tuple[int, int, int]:
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING):
         return UNKNOWN
     if timestamp == MAX_TIMESTAMP:
-        return log.max_timestamp_offset() or UNKNOWN
+        newest = log.max_timestamp_offset()
+        return newest if newest is not None and newest.offset < partition.high_watermark else UNKNOWN
     return log.offset_for_timestamp(timestamp, partition.high_watermark) or UNKNOWN

@@ -25,7 +25,7 @@ def handle(request: OffsetForLeaderEpochRequest, context: RequestContext, broker
 def _partition(topic: str, item: OffsetForLeaderPartition, broker: BrokerServices) -> EpochEndOffset:
     try:
         partition = broker.replicas.find(topic, item.partition)
-        partition.check_epoch(item.current_leader_epoch)
+        partition.leading(item.current_leader_epoch)
     except KafkaError as error:
         return EpochEndOffset(partition=item.partition, error_code=error.code)
     epoch, end = partition.log.end_offset_for_epoch(item.leader_epoch)

@@ -1,0 +1,25 @@
+"""What one follower has not been told yet, of all the partitions it fetches here: so that a fetch costs what has changed.
+
+Invariant: a partition that is not in `changed` is *quiet* for this follower: it is in the ISR, has everything, and knows the
+high watermark and the start of the log. Whatever may end that marks the partition (`Partition.mark`), and nothing else makes
+it quiet than a fetch that was read. A quiet follower counts as caught up at each of its fetches, though none is looked at.
+"""
+
+from collections.abc import Callable
+
+from broker.protocol.types import UUID
+
+# As fetch sessions have it: those of followers name topics by their ids alone.
+NewsKey = tuple[UUID, str, int]
+LONG_AGO_MS = -(2**62)
+
+
+class News:
+    """See the module. `fetched_ms`: when this follower last fetched (monotonic). `wake`: the fetch that waits for news."""
+
+    __slots__ = ("changed", "fetched_ms", "wake")
+
+    def __init__(self) -> None:
+        self.changed: dict[NewsKey, None] = {}
+        self.fetched_ms = LONG_AGO_MS
+        self.wake: Callable[[], None] | None = None

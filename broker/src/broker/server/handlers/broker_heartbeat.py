@@ -1,0 +1,10 @@
+"""BrokerHeartbeat (API key 63), versions 0-2: what a broker asks of the active controller, on its controller listener."""
+
+from broker.protocol.messages.broker_heartbeat import BrokerHeartbeatRequest
+from broker.server.services import DEFERRED, BrokerServices, Deferred, RequestContext
+
+
+def handle(request: BrokerHeartbeatRequest, context: RequestContext, broker: BrokerServices) -> Deferred:
+    context.is_peer(request.broker_id)
+    broker.local_controller.submit(request, context.api_version, context.respond)
+    return DEFERRED
