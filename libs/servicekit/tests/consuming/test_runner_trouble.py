@@ -174,3 +174,28 @@ def test_a_commit_that_was_refused_is_made_again(consumer, topic) -> None:
     consumer._uncommitted.clear()
     consumer._told_of_commit(None, [TopicPartition(topic, 0, 5)])
     assert consumer._uncommitted == set()
+
+
+def test_one_commit_at_a_time_tells_where_things_stand_by_then(consumer, topic) -> None:
+    """While the coordinator moves, those that wait would be sent one by one."""
+    sent: list[dict[int, int]] = []
+
+    class Kafka:
+        def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
+            sent.append({p.partition: p.offset for p in offsets})
+
+    def stand(partition: int, offset: int, *, asynchronous: bool = True) -> None:
+        consumer._next[topic, partition] = offset
+        consumer._uncommitted.add((topic, partition))
+        consumer._commit(Kafka(), consumer._next, asynchronous=asynchronous)
+
+    stand(0, 5)
+    stand(0, 6)
+    stand(1, 7)
+    assert sent == [{0: 5}]
+    consumer._told_of_commit(None, [TopicPartition(topic, 0, 5)])
+    consumer._commit(Kafka(), consumer._next, asynchronous=True)
+    assert sent == [{0: 5}, {0: 6, 1: 7}]
+    # What is revoked is told at once, whatever is under way.
+    stand(1, 8, asynchronous=False)
+    assert sent[2:] == [{1: 8}]

@@ -78,6 +78,9 @@ class GroupConsumer:
         self._next: dict[Partition, int] = {}
         # Those whose committed offset is not where they stand.
         self._uncommitted: set[Partition] = set()
+        # Whether a commit is under way. While a coordinator is moving, librdkafka keeps all it is told and sends them one by one,
+        # half a second apart; so the next one waits for the answer, and says where things stand by then.
+        self._committing = False
         # The offset that was read where another was expected.
         self._gaps: dict[Partition, int] = {}
         self._lost_the_store = False
@@ -127,7 +130,8 @@ class GroupConsumer:
                 **self._overrides,
             }
         )
-        self._next, self._uncommitted, self._gaps, self._lost_the_store = {}, set(), {}, False
+        self._next, self._uncommitted, self._gaps = {}, set(), {}
+        self._committing = self._lost_the_store = False
         consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not stop.is_set():
@@ -163,12 +167,13 @@ class GroupConsumer:
     def _commit(self, consumer: Consumer, partitions: Iterable[Partition], *, asynchronous: bool) -> None:
         """Tell Kafka where these stand, as far as it does not know."""
         told = self._uncommitted & set(partitions) & self._next.keys()
-        if not told:
+        if not told or (asynchronous and self._committing):
             return
         offsets = [TopicPartition(*partition, self._next[partition]) for partition in sorted(told)]
         self._uncommitted -= told
         try:
             if asynchronous:
+                self._committing = True
                 consumer.commit(offsets=offsets, asynchronous=True)
             else:
                 consumer.commit(offsets=offsets, asynchronous=False)
@@ -177,6 +182,7 @@ class GroupConsumer:
 
     def _told_of_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """What could not be committed is committed again."""
+        self._committing = False
         failed = {(p.topic, p.partition): error or p.error for p in partitions if error is not None or p.error is not None}
         if failed:
             log.warning("the offsets were not committed: %s", next(iter(failed.values())))
