@@ -140,6 +140,9 @@ class EmbeddedBoard(RunningBoard):
     def kill(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGKILL)
 
+    def broker_names(self) -> list[str]:
+        return [self.layout.broker_name(one) for one in self.layout.broker_ids]
+
     def wait_ready(self) -> None:
         """Until all that were restarted are ready again."""
         wait_until(lambda: all(process["status"] == "ready" for process in self.processes().values()), "all processes ready")

@@ -9,7 +9,8 @@ from demo.layout import PORT_BASE, DemoError
 
 def test_defaults() -> None:
     up = build_parser().parse_args(["up"])
-    assert (up.detach, up.port_base, up.data.name) == (False, PORT_BASE, "data")
+    assert (up.detach, up.port_base, up.data.name, up.brokers) == (False, PORT_BASE, "data", 3)
+    assert build_parser().parse_args(["up", "--brokers", "1"]).brokers == 1
     load = build_parser().parse_args(["load", "--seconds", "2.5", "--rate", "9"])
     assert (load.seconds, load.rate) == (2.5, 9.0)
 
@@ -24,6 +25,10 @@ def test_defaults() -> None:
         (["load", "--seconds", "-1"], "argument --seconds: '-1' is not allowed"),
         (["load", "--seconds", "inf"], "'inf' is not allowed"),
         (["verify", "--timeout", "nan"], "'nan' is not allowed"),
+        (["up", "--brokers", "2"], "argument --brokers: invalid choice: 2"),
+        (["drill"], "required: NAME"),
+        (["drill", "earthquake"], "argument NAME: invalid choice: 'earthquake'"),
+        (["drill", "leader-dies", "--language", "fr"], "argument --language: invalid choice: 'fr'"),
         (["up", "--fast"], "unrecognized arguments: --fast"),
         (["fly"], "invalid choice: 'fly'"),
         ([], "required: COMMAND"),
@@ -36,9 +41,9 @@ def test_bad_values_are_named_with_what_is_allowed(arguments: list[str], said: s
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["status", "groups", "seed", "load", "verify"])
+@pytest.mark.parametrize("command", ["status", "groups", "seed", "load", "verify", "drill leader-dies"])
 def test_a_command_that_needs_a_board_says_so(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--data", str(tmp_path)]) == 1
+    assert main([*command.split(), "--data", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"board: no board is running on {tmp_path}; start it with ./board up\n"
 
 

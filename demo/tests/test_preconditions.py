@@ -47,3 +47,13 @@ def test_a_taken_port_is_named_with_who_needs_it() -> None:
     with socket.create_server(("127.0.0.1", port)), pytest.raises(DemoError, match=message):
         preconditions.check_ports(layout)
     preconditions.check_ports(layout)
+
+
+@pytest.mark.parametrize(("made_with", "wanted"), [(1, 3), (3, 1)])
+def test_a_board_of_another_number_of_brokers_is_left_alone(tmp_path: Path, made_with: int, wanted: int) -> None:
+    old, new = Layout(tmp_path, brokers=made_with), Layout(tmp_path, brokers=wanted)
+    (tmp_path / old.broker_name(1)).mkdir()
+    with pytest.raises(DemoError, match=rf"--brokers {made_with}, or begin another board with --data"):
+        preconditions.check_brokers(new)
+    preconditions.check_brokers(old)
+    preconditions.check_brokers(Layout(tmp_path, external_broker="kafka.example:9092", brokers=wanted))

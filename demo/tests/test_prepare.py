@@ -1,9 +1,11 @@
 """Topics, tables, and the cluster that a data directory belongs to."""
 
+import base64
 import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from broker.testing import BrokerThread
@@ -56,6 +58,24 @@ def test_a_data_directory_stays_with_its_cluster(tmp_path: Path) -> None:
         cluster_id = (tmp_path / prepare.CLUSTER_FILE).read_text().strip()
         with pytest.raises(DemoError, match=f"belongs to the cluster {cluster_id}, the broker at {second.bootstrap_servers}"):
             prepare.check_cluster(replace(layout, external_broker=second.bootstrap_servers))
+
+
+def test_a_cluster_of_several_brokers_is_named_once(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    prepare.name_cluster(layout)
+    name = layout.cluster_id_file.read_text().strip()
+    # As Kafka's random-uuid: 16 bytes, base64 without padding.
+    assert len(base64.urlsafe_b64decode(name + "==")) == 16
+    prepare.name_cluster(layout)
+    assert layout.cluster_id_file.read_text().strip() == name
+    brokers = [spec for spec in layout.processes() if spec.name.startswith("broker-")]
+    assert [spec.env["CLUSTER_ID"] for spec in brokers] == [name] * 3
+
+
+@pytest.mark.parametrize("layout", [{"brokers": 1}, {"external_broker": "kafka.example:9092"}])
+def test_one_broker_or_one_elsewhere_needs_no_name(tmp_path: Path, layout: dict[str, Any]) -> None:
+    prepare.name_cluster(Layout(tmp_path, **layout))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tables_are_made(tmp_path: Path) -> None:

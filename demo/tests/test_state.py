@@ -11,7 +11,7 @@ from demo import lock
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    state = State(1, 8000, "other:9092", "ready", [ProcessState("broker", "ready", 2, 3)])
+    state = State(1, 8000, "other:9092", 1, "ready", [ProcessState("broker", "ready", 2, 3)])
     path = tmp_path / "state.json"
     state.save(path)
     assert State.load(path) == state
@@ -48,7 +48,7 @@ def test_a_new_supervisor_is_starting_until_it_says_more(tmp_path: Path) -> None
         state = running_state(layout)
         assert state is not None
         assert (state.pid, state.phase) == (os.getpid(), "starting")
-        State(os.getpid(), 18000, "other:9092", "ready").save(layout.state_file)
+        State(os.getpid(), 18000, "other:9092", phase="ready").save(layout.state_file)
         found, state = require_running(tmp_path)
         assert (found, state.phase) == (Layout(tmp_path, 18000, "other:9092"), "ready")
     finally:

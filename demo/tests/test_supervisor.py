@@ -88,7 +88,7 @@ def test_it_starts_in_order_and_leaves_nothing(supervised: Supervised, number: i
     assert supervised.said == [
         "starting store",
         *(f"migrating {name}" for name in ("article", "comment")),
-        "creating topics on 127.0.0.1:9092",
+        "creating topics on 127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094",
         "starting web",
         "starting worker",
         "ready",

@@ -56,15 +56,27 @@ def valkey(board: EmbeddedBoard) -> Redis:
     return Redis(host="127.0.0.1", port=board.layout.valkey_port, socket_timeout=10)
 
 
-def test_the_broker_is_killed(board: EmbeddedBoard) -> None:
-    """Three times, each time as soon as it is back."""
+def test_the_brokers_are_killed(board: EmbeddedBoard) -> None:
+    """One after the other, each as soon as the one before is back."""
     with load(board):
-        for _ in range(3):
-            before = board.processes()["broker"]["restarts"]
-            board.kill("broker")
-            wait_until(lambda before=before: board.processes()["broker"]["restarts"] > before, "the supervisor to notice")
-            wait_until(lambda: board.processes()["broker"]["status"] == "ready", "the broker back")
+        for name in board.broker_names():
+            kill_and_wait(board, name)
     all_is_well(board)
+
+
+def test_all_brokers_are_killed_at_once(board: EmbeddedBoard) -> None:
+    with load(board):
+        kill_and_wait(board, *board.broker_names())
+    all_is_well(board)
+
+
+def kill_and_wait(board: EmbeddedBoard, *names: str) -> None:
+    """kill -9, and all of them are ready again."""
+    before = {name: board.processes()[name]["restarts"] for name in names}
+    for name in names:
+        board.kill(name)
+    wait_until(lambda: all(board.processes()[name]["restarts"] > before[name] for name in names), "the supervisor to notice")
+    wait_until(lambda: all(board.processes()[name]["status"] == "ready" for name in names), "the brokers back")
 
 
 def test_valkey_is_killed(board: EmbeddedBoard) -> None:
@@ -112,9 +124,9 @@ def test_the_projections_are_rebuilt(board: EmbeddedBoard) -> None:
     all_is_well(board)
 
 
-def test_the_broker_is_silent_while_people_post(board: EmbeddedBoard) -> None:
+def test_the_brokers_are_silent_while_people_post(board: EmbeddedBoard) -> None:
     """The posts are taken, and their events arrive later."""
-    with board.stopped("broker"):
+    with board.stopped(*board.broker_names()):
         article_id = board.post("while the broker is silent")["id"]
         board.like(article_id, 1)
         board.comment(article_id)

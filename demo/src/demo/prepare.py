@@ -1,8 +1,10 @@
 """What must exist before the services start: tables and topics. Safe to repeat, and given up at once when asked to stop."""
 
+import base64
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -29,6 +31,13 @@ Check = Callable[[], None]
 def dead_letter_topics() -> list[str]:
     """One per topic and group that reads it."""
     return [f"{topic}.{group}.dlt" for topic in TOPICS for group in GROUPS]
+
+
+def name_cluster(layout: Layout) -> None:
+    """Choose the id of a cluster of several brokers, once: before the first of them formats its directory."""
+    if len(layout.broker_ids) > 1 and not layout.cluster_id_file.exists():
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        layout.cluster_id_file.write_text(cluster_id + "\n")
 
 
 def create_topics(bootstrap_servers: str, check: Check) -> None:

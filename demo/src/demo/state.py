@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from demo import lock
-from demo.layout import PORT_BASE, DemoError, Layout
+from demo.layout import BROKERS, PORT_BASE, DemoError, Layout
 
 
 @dataclass
@@ -29,6 +29,7 @@ class State:
     port_base: int
     # host:port of a broker that is not the board's own; empty when it is.
     external_broker: str = ""
+    brokers: int = BROKERS
     phase: str = "starting"  # starting | ready | stopping
     processes: list[ProcessState] = field(default_factory=list)
 
@@ -65,4 +66,4 @@ def require_running(data: Path) -> tuple[Layout, State]:
         raise DemoError(f"the data directory {data} cannot be read: {error.strerror}") from error
     if state is None:
         raise DemoError(f"no board is running on {data}; start it with ./board up")
-    return Layout(data, state.port_base, state.external_broker), state
+    return Layout(data, state.port_base, state.external_broker, state.brokers), state

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from demo import lock, prepare
 from demo.child import Child
 from demo.layout import SERVICES_WITH_DATABASE, STOP_TIMEOUT_SECONDS, DemoError, Layout
-from demo.preconditions import check_data_directory, check_ports
+from demo.preconditions import check_brokers, check_data_directory, check_ports
 from demo.state import State
 
 POLL_SECONDS = 0.05
@@ -42,7 +42,9 @@ class Supervisor:
         self.layout = layout
         self.say = say
         self.children: list[Child] = []
-        self.state = State(pid=os.getpid(), port_base=layout.port_base, external_broker=layout.external_broker)
+        self.state = State(
+            pid=os.getpid(), port_base=layout.port_base, external_broker=layout.external_broker, brokers=layout.brokers
+        )
         self._stop_requested = False
         self._state_is_written = True
 
@@ -51,6 +53,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._request_stop)
         check_data_directory(self.layout)
+        check_brokers(self.layout)
         held = take_lock(self.layout)
         try:
             self._start()
@@ -75,6 +78,7 @@ class Supervisor:
 
     def _start(self) -> None:
         check_ports(self.layout)
+        prepare.name_cluster(self.layout)
         for spec in self.layout.processes():
             self.children.append(Child(spec, self.layout.log_directory / f"{spec.name.replace(' ', '-')}.log"))
         self.state.processes = [child.state for child in self.children]

@@ -43,7 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
 def test_all_is_well(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     out = capsys.readouterr().out
-    assert len(out.splitlines()) == 1 + 10 + 2
+    assert len(out.splitlines()) == 1 + 12 + 2
     assert "groups: total lag 2" in out
     assert out.endswith("healthy\n")
     assert "not healthy" not in out
@@ -55,7 +55,7 @@ def test_all_is_well(run: Callable[..., int], capsys: pytest.CaptureFixture[str]
         ({"phase": "starting"}, "not healthy (phase starting)"),
         ({"states": {"valkey": "restarting"}}, "restarting"),
         ({"ill": "comment worker"}, "not ready: the relay waits"),
-        ({"silent": True}, "groups: the broker at 127.0.0.1:9092 does not answer"),
+        ({"silent": True}, "groups: the broker at 127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094 does not answer"),
     ],
 )
 def test_any_trouble_is_named(

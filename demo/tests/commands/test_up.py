@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from demo.__main__ import build_parser
 from demo.commands import up
-from demo.layout import DemoError
+from demo.layout import DemoError, Layout
 from demo.terminal import Terminal
 
 
@@ -39,6 +41,39 @@ def test_a_supervisor_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Pat
     monkeypatch.setattr(up, "DETACH_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(DemoError, match=r"was not ready within 0 s; see .*supervisor.log"):
         follow(tmp_path, "import time\ntime.sleep(1000)")
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("brokers", [1, 3])
+def test_the_number_of_brokers_reaches_the_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brokers: int, detach: bool
+) -> None:
+    monkeypatch.delenv(up.EXTERNAL_BROKER, raising=False)
+    started: list[list[str]] = []
+
+    def popen(command: list[str], **options: Any) -> None:
+        started.append(command)
+
+    class Supervisor:
+        def __init__(self, layout: Layout, say: object) -> None:
+            started.append(["--brokers", str(len(layout.broker_ids))])
+
+        def run(self, on_ready: object) -> None:
+            pass
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(up, "_follow", lambda process, log_path, terminal: 0)
+    monkeypatch.setattr(up, "Supervisor", Supervisor)
+    arguments = ["up", "--data", str(tmp_path), "--brokers", str(brokers), *["--detach"] * detach]
+    assert up.run(build_parser().parse_args(arguments)) == 0
+    assert [command[-2:] for command in started] == [["--brokers", str(brokers)]]
+
+
+def test_a_board_of_another_number_of_brokers_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(up.EXTERNAL_BROKER, raising=False)
+    (tmp_path / "broker").mkdir()
+    with pytest.raises(DemoError, match=r"is of a board with 1 broker; run it as such with ./board up --brokers 1"):
+        up.run(build_parser().parse_args(["up", "--data", str(tmp_path), "--detach"]))
 
 
 @pytest.mark.parametrize("value", ["", "kafka:9092", "a:1,b:2", "127.0.0.1:39092"])

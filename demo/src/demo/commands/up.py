@@ -14,7 +14,7 @@ from pathlib import Path
 
 from demo import lock
 from demo.layout import HOST, WEB_SERVICES, DemoError, Layout
-from demo.preconditions import check_data_directory
+from demo.preconditions import check_brokers, check_data_directory
 from demo.supervisor import Supervisor, already_running
 from demo.terminal import Terminal, plain_table
 
@@ -26,7 +26,7 @@ END_TIMEOUT_SECONDS = 15.0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    layout = Layout(arguments.data, arguments.port_base, external_broker())
+    layout = Layout(arguments.data, arguments.port_base, external_broker(), arguments.brokers)
     terminal = Terminal()
     if arguments.detach:
         return _detach(layout, terminal)
@@ -51,7 +51,11 @@ def _announce(terminal: Terminal, layout: Layout) -> None:
         "popular": "/v1/popular",
         "read-view": "/v1/articles?board_id=1",
     }
-    table.add_row("broker", layout.bootstrap_servers, "any Kafka client or tool")
+    names = {one: layout.broker_name(one) for one in layout.broker_ids}
+    for broker_id, name in names.items():
+        table.add_row(name, f"{HOST}:{layout.broker_port(broker_id)}", "any Kafka client or tool")
+    if not names:
+        table.add_row("broker", layout.bootstrap_servers, "any Kafka client or tool")
     for service in WEB_SERVICES:
         table.add_row(service, layout.url(service), looks[service])
     table.add_row("valkey", f"{HOST}:{layout.valkey_port}", "any Redis client")
@@ -63,11 +67,13 @@ def _announce(terminal: Terminal, layout: Layout) -> None:
 def _detach(layout: Layout, terminal: Terminal) -> int:
     """Start the supervisor in a session of its own and show what it says until it is ready or has ended."""
     check_data_directory(layout)
+    check_brokers(layout)
     pid = lock.holder(layout.lock_file)
     if pid is not None:
         raise already_running(layout, pid)
     log_path = layout.log_directory / "supervisor.log"
-    command = [sys.executable, "-m", "demo", "up", "--data", str(layout.data), "--port-base", str(layout.port_base)]
+    command = [sys.executable, "-m", "demo", "up", "--data", str(layout.data)]
+    command += ["--port-base", str(layout.port_base), "--brokers", str(layout.brokers)]
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
