@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTS = ("BROKER_PORT", "ARTICLE_PORT", "COMMENT_PORT", "POPULAR_PORT", "READ_VIEW_PORT")
+BROKER_PORTS = ("BROKER_PORT", "BROKER_2_PORT", "BROKER_3_PORT")
+PORTS = (*BROKER_PORTS, "ARTICLE_PORT", "COMMENT_PORT", "POPULAR_PORT", "READ_VIEW_PORT")
 # Building installs every dependency once for each image.
 COMMAND_TIMEOUT_SECONDS = 1500
 
