@@ -1,7 +1,11 @@
-"""The two brokers that are compared, behind one face: start, bootstrap servers, CPU seconds, resident memory, stop."""
+"""The two sides that are compared, behind one face: start, bootstrap servers, CPU seconds, memory, breaking them, stop.
+
+One broker each, or three with replication factor 3, acks=all and min.insync.replicas=2.
+"""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from broker.testing import Cluster
 from peers.apache_kafka import HOST, ApacheKafka
 from peers.ports import free_ports
 
@@ -18,10 +23,11 @@ STOP_TIMEOUT_SECONDS = 15.0
 
 
 class Broker(Protocol):
-    """A running broker that can be measured from outside."""
+    """One or more running brokers that can be measured from outside."""
 
     name: str
     started_at: float
+    replication_factor: int
 
     @property
     def bootstrap_servers(self) -> str: ...
@@ -38,6 +44,7 @@ class OurBroker:
     """`broker start` with its shipped defaults, as a process of its own."""
 
     name = "ours"
+    replication_factor = 1
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="board-bench-"))
@@ -80,14 +87,71 @@ class OurBroker:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class Breakable(Broker, Protocol):
+    """Several brokers, each of which can be ended and started again."""
+
+    def kill(self, node_id: int) -> None: ...
+
+    def pause(self, node_id: int) -> None: ...
+
+    def resume(self, node_id: int) -> None: ...
+
+    def start(self, node_id: int) -> None: ...
+
+
+class OurCluster:
+    """Three of them."""
+
+    name = "ours"
+    replication_factor = 3
+
+    def __init__(self) -> None:
+        self.cluster = Cluster(3)
+        self.started_at = 0.0
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.cluster.bootstrap_servers
+
+    @property
+    def pids(self) -> list[int]:
+        return [broker.pid for broker in self.cluster.brokers.values() if broker.running]
+
+    def __enter__(self) -> "OurCluster":
+        self.started_at = time.monotonic()
+        self.cluster.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.cluster.__exit__(kind, error, trace)
+
+    def kill(self, node_id: int) -> None:
+        self.cluster.kill(node_id)
+
+    def pause(self, node_id: int) -> None:
+        self.cluster.pause(node_id)
+
+    def resume(self, node_id: int) -> None:
+        self.cluster.resume(node_id)
+
+    def start(self, node_id: int) -> None:
+        self.cluster.start(node_id)
+
+
 class TheirBroker:
     """Apache Kafka with its shipped defaults."""
 
     name = "Apache Kafka"
+    count = 1
 
     def __init__(self) -> None:
-        self.kafka = ApacheKafka()
+        overrides = {} if self.count == 1 else {"default.replication.factor": "3", "min.insync.replicas": "2"}
+        self.kafka = ApacheKafka(self.count, overrides=overrides)
         self.started_at = 0.0
+
+    @property
+    def replication_factor(self) -> int:
+        return self.count
 
     @property
     def bootstrap_servers(self) -> str:
@@ -99,13 +163,33 @@ class TheirBroker:
 
     def __enter__(self) -> "TheirBroker":
         # Formatting is a JVM of its own and belongs to the installation: the clock starts with the broker process.
-        self.kafka._format(1)
+        for node_id in range(1, self.count + 1):
+            self.kafka._format(node_id)
         self.started_at = time.monotonic()
-        self.kafka.start(1)
+        for node_id in range(1, self.count + 1):
+            self.kafka.start(node_id)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.kafka.__exit__(kind, error, trace)
+
+
+class TheirCluster(TheirBroker):
+    """Three of them."""
+
+    count = 3
+
+    def kill(self, node_id: int) -> None:
+        self.kafka.kill(node_id)
+
+    def pause(self, node_id: int) -> None:
+        self.kafka.processes[node_id].send_signal(signal.SIGSTOP)
+
+    def resume(self, node_id: int) -> None:
+        self.kafka.processes[node_id].send_signal(signal.SIGCONT)
+
+    def start(self, node_id: int) -> None:
+        self.kafka.start(node_id)
 
 
 def cpu_seconds(pids: list[int]) -> float:

@@ -45,11 +45,11 @@ def first_record(broker: Broker) -> Figures:
 
 def idle_memory(broker: Broker) -> Figures:
     time.sleep(IDLE_SETTLE_SECONDS)
-    return {"memory idle, MB": resident_mb(broker.pids)}
+    return {"memory idle, MB": resident_mb(broker.pids) / len(broker.pids)}
 
 
 def memory_after_load(broker: Broker) -> Figures:
-    return {"memory after load, MB": resident_mb(broker.pids)}
+    return {"memory after load, MB": resident_mb(broker.pids) / len(broker.pids)}
 
 
 def produce(broker: Broker, topic: str, record_bytes: int, total_bytes: int) -> Figures:
@@ -176,7 +176,7 @@ def _receive(broker: Broker, topic: str, received: dict[bytes, float], stop: thr
 
 def create_topic(broker: Broker, topic: str) -> None:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
-    for future in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
+    for future in admin.create_topics([NewTopic(topic, PARTITIONS, broker.replication_factor)]).values():
         future.result()
 
 
