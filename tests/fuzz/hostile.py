@@ -19,6 +19,7 @@ from broker.protocol.messages.create_topics import CreatableTopic, CreateTopicsR
 from broker.protocol.messages.metadata import MetadataRequest, MetadataResponse
 from broker.testing import BrokerProcess
 from sample_messages import message_classes, request_frame
+from waiting import wait_until
 
 HOST = "127.0.0.1"
 CONCURRENT = 64
@@ -99,9 +100,14 @@ def assert_serves(broker: BrokerProcess) -> None:
         assert isinstance(versions, ApiVersionsResponse)
         assert versions.error_code == 0
         assert len(versions.api_keys) > 10
-        metadata = ask(connection, MetadataRequest(topics=[]), 12)
-        assert isinstance(metadata, MetadataResponse)
-        assert [member.port for member in metadata.brokers] == [broker.port]
+        # One that was unregistered, as UnregisterBroker does, registers anew with its next heartbeat.
+        wait_until(lambda: ports_in_metadata(connection) == [broker.port], "the broker to be registered")
+
+
+def ports_in_metadata(connection: socket.socket) -> list[int]:
+    metadata = ask(connection, MetadataRequest(topics=[]), 12)
+    assert isinstance(metadata, MetadataResponse)
+    return [member.port for member in metadata.brokers]
 
 
 def create_topics(broker: BrokerProcess, *names: str) -> dict[str, UUID]:

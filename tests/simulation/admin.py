@@ -24,6 +24,8 @@ TOPIC_RESOURCE = 2
 SET = 0
 # UNKNOWN_TOPIC_OR_PARTITION and its like are answers here, and no passing errors.
 NAMED_UNTIL = 9
+# A broker that is about to stop is given no partition any more; it comes back.
+STOPPING = frozenset({ErrorCode.INVALID_REPLICATION_FACTOR})
 
 
 class Admin(Client):
@@ -38,7 +40,7 @@ class Admin(Client):
             configs=[CreatableTopicConfig(name=key, value=value) for key, value in settings.items()],
         )
         request = CreateTopicsRequest(topics=[topic], timeout_ms=10_000)
-        answer, code = yield from self.retried(f"topic {name}", lambda: request, lambda r: r.topics[0].error_code)
+        answer, code = yield from self.retried(f"topic {name}", lambda: request, lambda r: r.topics[0].error_code, also=STOPPING)
         topic_id = answer.topics[0].topic_id
         if code is ErrorCode.TOPIC_ALREADY_EXISTS:
             topic_id = yield from self.id_of(name)
@@ -88,7 +90,9 @@ class Admin(Client):
     def add_partitions(self, topic_id: UUID, count: int) -> Script:
         topic = self.ledger.topics[topic_id]
         request = CreatePartitionsRequest(topics=[CreatePartitionsTopic(name=topic.name, count=count, assignments=None)])
-        _, code = yield from self.retried(f"partitions of {topic.name}", lambda: request, lambda r: r.results[0].error_code)
+        _, code = yield from self.retried(
+            f"partitions of {topic.name}", lambda: request, lambda r: r.results[0].error_code, also=STOPPING
+        )
         # INVALID_PARTITIONS: it has so many already, by a request whose answer was lost.
         if code not in (ErrorCode.NONE, ErrorCode.INVALID_PARTITIONS):
             raise broken(f"more partitions for {topic.name} ended in {code.name}")

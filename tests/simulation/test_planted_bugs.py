@@ -11,12 +11,10 @@ from broker.core import Result
 from broker.log.open_files import LogFile
 from broker.log.partition_log import AppendInfo, PartitionLog
 from broker.log.producer_state import ProducerState
-from broker.log.recovery import LogLoader
 from broker.log.segment import Segment
 from broker.node.offsets_log import NodeOffsetsLog
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.delete_topics import DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse
-from broker.raft.driver import RaftDriver
 from broker.record.batch import read_header
 from broker.replication.manager import ReplicaManager
 from simulation.ledger import InvariantBroken
@@ -24,6 +22,7 @@ from simulation.scenario import run
 
 SEEDS_MAX = 12
 LATE_MS = 30
+METADATA_DIRECTORY = "__cluster_metadata"
 
 
 def acknowledged_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
@@ -53,40 +52,51 @@ def torn_tail_stays(patch: pytest.MonkeyPatch) -> None:
 
 
 def producers_are_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(LogLoader, "_producers", lambda self, names, loaded: ProducerState())
+    patch.setattr("broker.log.recovery.load_producers", lambda *arguments: (ProducerState(), False))
 
 
 def commit_answered_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
     append = NodeOffsetsLog.append
 
-    def hasty(self: NodeOffsetsLog, partition: int, records: Any, done: Callable[[ErrorCode], None]) -> None:
+    def hasty(
+        self: NodeOffsetsLog,
+        partition: int,
+        records: Any,
+        committed: Callable[[], None],
+        done: Callable[[ErrorCode], None],
+    ) -> None:
         clock = self._clock
-        clock.call_at(clock.monotonic_ms() + LATE_MS, lambda: append(self, partition, records, lambda code: None))
+        clock.call_at(clock.monotonic_ms() + LATE_MS, lambda: append(self, partition, records, lambda: None, lambda code: None))
+        committed()
         done(ErrorCode.NONE)
 
     patch.setattr(NodeOffsetsLog, "append", hasty)
 
 
 def metadata_answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
-    def hasty(self: RaftDriver) -> None:
-        self.log.persisted_end_offset = self.log.log_end_offset
-        self._clock.call_soon(lambda: self._persisted(None))
-
-    patch.setattr(RaftDriver, "_persist", hasty)
+    without_fsync(patch, lambda log: METADATA_DIRECTORY in log.directory)
 
 
 def recovery_point_without_fsync(patch: pytest.MonkeyPatch) -> None:
+    without_fsync(patch, lambda log: METADATA_DIRECTORY not in log.directory)
+
+
+def without_fsync(patch: pytest.MonkeyPatch, concerns: Callable[[PartitionLog], bool]) -> None:
+    """Some logs say that they are durable, and are not."""
+    flush = PartitionLog.flush_soon
+
     def lazy(self: PartitionLog, done: Callable[[OSError | None], None]) -> None:
-        self.persisted_end_offset = self.log_end_offset
+        if not concerns(self):
+            flush(self, done)
+            return
+        claim_durable(self, self.log_end_offset)
         done(None)
 
-    # The metadata log's own fsyncs are left alone.
-    flush = PartitionLog.flush_soon
-    patch.setattr(
-        PartitionLog,
-        "flush_soon",
-        lambda self, done: (flush if "__cluster_metadata" in self.directory else lazy)(self, done),
-    )
+    patch.setattr(PartitionLog, "flush_soon", lazy)
+
+
+def claim_durable(log: PartitionLog, end_offset: int) -> None:
+    log.durability.persisted_end_offset = log.durability.recovery_point = end_offset
 
 
 def clean_marker_without_fsync(patch: pytest.MonkeyPatch) -> None:
@@ -95,7 +105,7 @@ def clean_marker_without_fsync(patch: pytest.MonkeyPatch) -> None:
     def lazy(self: PartitionLog, *, clean: bool) -> None:
         end = self.log_end_offset
         close(self, clean=False)
-        self.persisted_end_offset = end
+        claim_durable(self, end)
 
     patch.setattr(PartitionLog, "close", lazy)
 
@@ -106,7 +116,7 @@ def committed_offsets_are_not_read_again(patch: pytest.MonkeyPatch) -> None:
 
 def high_watermark_stands_still(patch: pytest.MonkeyPatch) -> None:
     """A reader that waits is never woken, and what it is shown at a time-out is the state of when it asked."""
-    patch.setattr("broker.replication.partition.Partition._advance", lambda self: None)
+    patch.setattr("broker.replication.partition.Partition.advance", lambda self, now_ms: False)
 
 
 def deleted_topics_come_back(patch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from broker.controller.context import Context
 from broker.controller.elections import Election, change_partition, is_active, partitions, topic_config
 from broker.core import Result
 from broker.metadata.image import NO_LEADER, TopicImage
+from broker.metadata.topic_names import NAME_MAX
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.protocol.message import Record
 from broker.protocol.messages.elect_leaders import (
@@ -54,7 +55,8 @@ def _elect(name: str, index: int, election_type: int, context: Context) -> Recor
     topic = context.image.topics.get(name)
     partition = topic.partitions.get(index) if topic is not None else None
     if topic is None or partition is None:
-        what = f"topic as {name}" if topic is None else f"partition as {name}-{index}"
+        # No name that exists is longer; one that is would not fit into an answer of the first versions.
+        what = f"topic as {name[:NAME_MAX]}" if topic is None else f"partition as {name}-{index}"
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such {what}")
     preferred = election_type == PREFERRED
     if (partition.leader == partition.replicas[0]) if preferred else (partition.leader != NO_LEADER):
