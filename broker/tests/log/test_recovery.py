@@ -9,6 +9,7 @@ from broker.clock.simulated import WALL_START_MS
 from broker.log.file_names import LEADER_EPOCHS
 from broker.log.partition_log import PartitionLog
 from broker.log.properties import DirectoryError
+from broker.protocol.errors import KafkaError
 
 from .disk import DIRECTORY, Config, Disk, append, headers, index_entries, records
 
@@ -413,6 +414,22 @@ def test_producers_come_from_snapshots_and_the_batches_after_them(damage: str) -
     # A producer that sends its newest batch again is told its offsets.
     newest = list(headers(again))[-1]
     assert known[-1].last_offset == newest.last_offset
+
+
+def test_retries_of_batches_before_the_last_are_known_after_a_clean_stop() -> None:
+    """The snapshot has the last batch of each producer; the producer may have had five under way."""
+    disk = Disk()
+    log = disk.open()
+    sent = [append(log, 2, producer_id=7, producer_epoch=0, base_sequence=2 * number) for number in range(40)]
+    append(log, producer_id=8, producer_epoch=3, base_sequence=0)
+    log.close(clean=True)
+    again = disk.open(clean=True, recovery_point=log.log_end_offset)
+    for number in range(35, 40):
+        info = append(again, 2, producer_id=7, producer_epoch=0, base_sequence=2 * number)
+        assert (info.first_offset, info.last_offset) == (sent[number].first_offset, sent[number].last_offset)
+    with pytest.raises(KafkaError, match="sequence number 68"):
+        append(again, 2, producer_id=7, producer_epoch=0, base_sequence=2 * 34)
+    assert append(again, 2, producer_id=7, producer_epoch=0, base_sequence=80).first_offset == log.log_end_offset
 
 
 def test_a_snapshot_from_behind_the_end_is_not_believed() -> None:

@@ -164,6 +164,18 @@ class ProducerState:
         if header.is_transactional and entry.txn_first_offset == NO_OFFSET:
             entry.txn_first_offset = self._open_transactions[header.producer_id] = header.base_offset
 
+    def recall(self, header: BatchHeader) -> None:
+        """Know again a batch from before a snapshot, which has the last one of each producer alone. To be called in order."""
+        entry = self.producers.get(header.producer_id)
+        if entry is None or header.is_control or header.producer_epoch != entry.epoch or not entry.batches:
+            return
+        last = entry.batches.pop()
+        if header.last_offset < last.last_offset:
+            entry.batches.append(
+                ProducedBatch(header.last_sequence, header.last_offset, header.last_offset_delta, header.max_timestamp)
+            )
+        entry.batches.append(last)
+
     def _end_transaction(self, header: BatchHeader, entry: ProducerEntry, batch: Buffer | None) -> None:
         record = next(iter_records(batch, header), None) if batch is not None else None
         if record is None or control_type(record.key) not in (ControlType.ABORT, ControlType.COMMIT):

@@ -31,6 +31,9 @@ from broker.log.segment import Segment
 from broker.record.batch import BatchHeader
 from broker.storage.port import Storage
 
+# How far before a snapshot of the producers their batches are looked for.
+RECALLED_OFFSETS = 500
+
 
 @dataclass
 class Loaded:
@@ -208,8 +211,25 @@ def load_producers(storage: Storage, directory: str, segments: list[Segment], en
                 removed = True
             else:
                 state, start, found = decoded, offset, True
+    _recall(state, start, segments)
     _replay(state, start, segments, end_offset)
     return state, removed
+
+
+def _recall(state: ProducerState, start: int, segments: list[Segment]) -> None:
+    """Learn from the last batches before a snapshot what it leaves out.
+
+    In Kafka a leader that was restarted knows the last batch of a producer alone, and refuses a retry of one that was sent
+    with it as out of order, which is the end of an idempotent producer. Brokers that are back at once meet such retries.
+    """
+    if not len(state):
+        return
+    for segment in [one for one in segments if one.base_offset < start][-2:]:
+        found = segment.position_of(max(start - RECALLED_OFFSETS, segment.base_offset))
+        for _, header in scan_headers(segment.log, found[0], segment.size) if found is not None else ():
+            if header.base_offset >= start:
+                return
+            state.recall(header)
 
 
 def _replay(state: ProducerState, start: int, segments: list[Segment], end_offset: int) -> None:
