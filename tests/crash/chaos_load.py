@@ -132,28 +132,39 @@ class Load:
             "bootstrap.servers": self._bootstrap,
             "group.id": GROUP,
             "auto.offset.reset": "earliest",
-            "auto.commit.interval.ms": 500,
+            # librdkafka keeps what it is told to commit while the coordinator moves, and sends it later in whatever order:
+            # a position that goes back is then what the client asked for. One commit at a time says what was promised.
+            "enable.auto.commit": False,
             "session.timeout.ms": 6000,
             "partition.assignment.strategy": "cooperative-sticky",
-            "on_commit": self._commit_answered,
             "error_cb": lambda error: self._note_fatal("consumer", error),
             **QUIET,
         }
         consumer = Consumer(settings)
         consumer.subscribe([TOPIC], on_assign=assigned)
+        uncommitted = False
         while not self._reading_ends.is_set():
             for message in consumer.consume(500, 0.1):
                 if message.error() is None:
                     self._got(message, starts)
+                    uncommitted = True
+            uncommitted = uncommitted and not self._commit(consumer)
         try:
             consumer.close()
         except KafkaException as error:
             self.failed.append(f"closing a consumer: {error}")
 
-    def _commit_answered(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        for one in partitions:
-            if error is None and one.error is None and one.offset >= 0:
+    def _commit(self, consumer: Consumer) -> bool:
+        """Commit what was read; False when it is to be tried again. Without an answer, or with an error, nothing was promised."""
+        try:
+            answered = consumer.commit(asynchronous=False) or []
+        except KafkaException as error:
+            # After a rebalance there may be nothing left to commit: whoever has the partitions now reads it again.
+            return bool(error.args[0].code() == KafkaError._NO_OFFSET)
+        for one in answered:
+            if one.error is None and one.offset >= 0:
                 self.committed[one.partition] = max(self.committed[one.partition], one.offset)
+        return all(one.error is None for one in answered)
 
     def _got(self, message: Message, starts: dict[int, int]) -> None:
         partition, number = read_value(message)
