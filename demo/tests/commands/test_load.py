@@ -134,3 +134,37 @@ def test_the_summary_names_rate_errors_and_delays(worker: Worker, capsys: pytest
     assert "event to view: p50 51 ms, p99 100 ms over 100 samples" in out
     assert "  2 x 503 busy" in out
     assert f"0 promises in the ledger {worker.ledger.path}" in out
+
+
+class Answer:
+    """An answer of the read side."""
+
+    def __init__(self, source: str, body: object) -> None:
+        self.headers = {"X-Source": source}
+        self._body = body
+
+    def json(self) -> object:
+        return self._body
+
+
+def test_a_new_article_is_shown_once_its_event_has_brought_it(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its id it is fetched from its origin, and says `projection` from then on whether or not there was an event."""
+    monkeypatch.setattr(load, "SAMPLE_SHARE", 1.0)
+    monkeypatch.setattr(load, "VIEW_TIMEOUT_SECONDS", 5.0)
+    made = {"id": "8", "version": 1}
+    pages = [Answer("origin", {"items": [made]}), Answer("projection", {"items": []}), Answer("projection", {"items": [made]})]
+
+    class Late(Accepting):
+        def create_article(self, *arguments: object) -> dict[str, object]:
+            return made
+
+        def find(self, service: str, path: str) -> None:
+            raise AssertionError("asked by id")
+
+        def call(self, *arguments: object, **more: object) -> Answer:
+            return pages.pop(0)
+
+    worker.board = Late()  # type: ignore[assignment]
+    worker._do("create")
+    assert pages == []
+    assert len(worker.figures.delays_ms) == 1

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import requests
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from demo.api import Board, Json, NoAnswer, Refused
@@ -180,12 +181,13 @@ class Worker:
     def _create(self) -> None:
         number = self.rng.randint(1, 10**9)
         # An unanswered create has no id to remember: it may exist, and nothing was promised.
-        made = self.board.create_article(self.rng.choice(BOARDS), f"글 {number} post", f"부하 시험 load {number}", self.user_id)
+        board_id = self.rng.choice(BOARDS)
+        made = self.board.create_article(board_id, f"글 {number} post", f"부하 시험 load {number}", self.user_id)
         article = Article(made["id"], int(made["version"]))
         self._promised(Entry("create", article.article_id, version=article.version))
         if len(self.articles) < ARTICLES_PER_THREAD_MAX:
             self.articles.append(article)
-        self._sample(article, lambda view: int(view["version"]) >= article.version)
+        self._sample(article, lambda view: int(view["version"]) >= article.version, lambda: self._newest(board_id, article))
 
     def _update(self) -> None:
         article = self.rng.choice(self.articles)
@@ -255,7 +257,16 @@ class Worker:
         with self.figures.lock:
             self.figures.writes += 1
 
-    def _sample(self, article: Article, shown: Callable[[Json], bool]) -> None:
+    def _newest(self, board_id: str, article: Article) -> Json | None:
+        """A new article in the list of its board, where only its event brings it: by its id it is fetched from its origin."""
+        page = _projected(self.board.call("read-view", "GET", "articles", board_id=board_id))
+        return next((item for item in page.get("items", []) if item["id"] == article.article_id), None)
+
+    def _known(self, article: Article) -> Json | None:
+        answer = self.board.find("read-view", f"articles/{article.article_id}")
+        return _projected(answer) if answer is not None else None
+
+    def _sample(self, article: Article, shown: Callable[[Json], bool], look: Callable[[], Json | None] | None = None) -> None:
         """On a share of the writes: wait until the projection shows it, and note how long that took."""
         if not article.certain or self.rng.random() >= SAMPLE_SHARE:
             return
@@ -264,10 +275,10 @@ class Worker:
             if self.hurry.is_set():
                 return
             try:
-                answer = self.board.find("read-view", f"articles/{article.article_id}")
+                view = look() if look is not None else self._known(article)
             except (NoAnswer, Refused):
-                answer = None
-            if answer is not None and answer.headers.get("X-Source") == "projection" and shown(answer.json()):
+                view = None
+            if view and shown(view):
                 with self.figures.lock:
                     self.figures.delays_ms.append((time.monotonic() - began) * 1000)
                 return
@@ -275,6 +286,11 @@ class Worker:
         self.figures.error(
             "unseen", f"article {article.article_id} was not shown by the projection in {VIEW_TIMEOUT_SECONDS:.0f} s"
         )
+
+
+def _projected(answer: requests.Response) -> Json:
+    """The body of an answer that came from the projection; empty when it came from elsewhere."""
+    return dict(answer.json()) if answer.headers.get("X-Source") == "projection" else {}
 
 
 def _print(terminal: Terminal, figures: Figures, ledger: Ledger, seconds: float) -> None:
