@@ -53,10 +53,15 @@ KINDS = {
 
 @dataclass
 class Outcome:
-    """What a run came to."""
+    """What a run came to.
+
+    `occurrences`: how often something happened that a suite must have seen, by its name. `beyond_budget`: more un-synced data
+    was taken at a time than replication promises to bear; such runs are counted apart.
+    """
 
     digest: str
     lines: int
+    simulated_ms: int
     lives: int
     acknowledged: int
     lost: int
@@ -65,6 +70,8 @@ class Outcome:
     looks: int
     topics: int
     refused: dict[str, int] = field(default_factory=dict)
+    occurrences: dict[str, int] = field(default_factory=dict)
+    beyond_budget: bool = False
 
 
 class Scenario:
@@ -159,6 +166,7 @@ class Scenario:
         return Outcome(
             digest=self.simulation.trace.digest,
             lines=self.simulation.trace.count,
+            simulated_ms=self.simulation.clock.now_ms,
             lives=self.host.lives,
             acknowledged=sum(len(partition.acknowledged) for partition in known),
             lost=sum(len(partition.lost) for partition in known),
