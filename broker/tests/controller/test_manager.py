@@ -3,8 +3,9 @@
 import errno
 
 import pytest
-from broker.controller.manager import DECISIONS, SESSION_CHECK_MS
+from broker.controller.manager import DECISIONS, SESSION_CHECK_MS, refuse
 from broker.metadata.image import NO_LEADER, TOPIC_RESOURCE
+from broker.protocol import codec
 from broker.protocol.errors import ErrorCode
 from broker.protocol.message import Request
 from broker.protocol.messages.alter_partition import AlterPartitionRequest, BrokerState, PartitionData, TopicData
@@ -167,6 +168,14 @@ def test_every_request_has_its_decision_and_its_refusal(request_type: type[Reque
     made.ask(request_type())
     made.storage.capacity_bytes = made.storage.used_bytes
     made.ask(request_type())
+
+
+@pytest.mark.parametrize("request_type", DECISIONS, ids=lambda one: one.__name__)
+def test_every_refusal_can_be_said_in_every_version(request_type: type[Request]) -> None:
+    first, last = request_type.VERSIONS
+    for version in range(first, last + 1):
+        response = refuse(request_type(), ErrorCode.NOT_CONTROLLER)
+        assert b"".join(codec.encode(response, version))
 
 
 # Brokers that are gone.

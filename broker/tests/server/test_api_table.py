@@ -53,6 +53,39 @@ RANGES = {
     "DESCRIBE_CLUSTER": (0, 2),
     "DESCRIBE_TOPIC_PARTITIONS": (0, 0),
 }
+# What Kafka 4.3's message files say of `listeners`: both, only the controller's; the rest is for clients of a broker.
+ON_BOTH = {
+    "FETCH",
+    "API_VERSIONS",
+    "CREATE_TOPICS",
+    "DELETE_TOPICS",
+    "DESCRIBE_CONFIGS",
+    "CREATE_PARTITIONS",
+    "INCREMENTAL_ALTER_CONFIGS",
+    "LIST_PARTITION_REASSIGNMENTS",
+    "ELECT_LEADERS",
+    "DESCRIBE_QUORUM",
+    "DESCRIBE_CLUSTER",
+    "UNREGISTER_BROKER",
+}
+BETWEEN_NODES = {
+    "VOTE",
+    "BEGIN_QUORUM_EPOCH",
+    "END_QUORUM_EPOCH",
+    "ALTER_PARTITION",
+    "ENVELOPE",
+    "FETCH_SNAPSHOT",
+    "BROKER_REGISTRATION",
+    "BROKER_HEARTBEAT",
+    "ALLOCATE_PRODUCER_IDS",
+    "CONTROLLER_REGISTRATION",
+}
+
+
+def test_the_listeners_are_kafkas() -> None:
+    assert {api.key.name for api in TABLE if api.listeners == BOTH} == ON_BOTH
+    assert {api.key.name for api in TABLE if api.listeners == NODES} == BETWEEN_NODES
+    assert {api.key.name for api in TABLE if api.listeners == CLIENTS} == set(RANGES) - ON_BOTH - BETWEEN_NODES
 
 
 def test_the_ranges_are_kafkas() -> None:

@@ -16,7 +16,7 @@ from broker.protocol.messages.fetch import FetchPartition, FetchRequest, FetchTo
 from broker.protocol.messages.find_coordinator import FindCoordinatorRequest
 from broker.protocol.messages.metadata import MetadataRequest, MetadataResponse
 from broker.protocol.messages.produce import ProduceResponse
-from broker.server.api_table import BY_KEY
+from broker.server.api_table import BY_KEY, CLIENTS, NODES, TABLE, Api
 from broker.server.connection import FRAME_MS, FRAME_ROOM_BYTES, OTHER_REQUEST_BYTES_MAX, SMALL_FRAME_BYTES, WRITE_STALL_MS, Slot
 from broker.server.services import DEFERRED, NO_RESPONSE, CloseConnection, RequestContext
 
@@ -338,6 +338,21 @@ def test_a_controllers_listener_serves_its_own_apis(node: Node) -> None:
     assert ApiKey.PRODUCE not in keys
     client.feed(metadata(2))
     assert client.transport.aborted
+
+
+@pytest.mark.parametrize(
+    ("listener", "api"),
+    [("PLAINTEXT", api) for api in TABLE if api.listeners == NODES]
+    + [("CONTROLLER", api) for api in TABLE if api.listeners == CLIENTS],
+    ids=lambda one: getattr(one, "module", one),
+)
+def test_the_other_listeners_apis_end_the_connection(
+    node: Node, listener: str, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(node, listener)
+    client.send(api.request(), api.last)
+    assert client.transport.aborted
+    assert f"API key {api.key.value} is not served on listener {listener}" in caplog.text
 
 
 def test_bytes_after_a_message_are_passed_over(client: Client) -> None:

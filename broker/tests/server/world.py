@@ -106,9 +106,16 @@ class Node:
     # Asking.
 
     def send(
-        self, request: Request, version: int | None = None, *, listener: str = "PLAINTEXT", client_id: str = "test"
+        self,
+        request: Request,
+        version: int | None = None,
+        *,
+        listener: str = "PLAINTEXT",
+        client_id: str = "test",
+        peers: list[int] | None = None,
     ) -> Asked:
-        """Hand a request to its handler as a connection would; the answer may come later."""
+        """Hand a request to its handler as a connection would; the answer may come later. `peers`: nodes that made themselves
+        known by it."""
         api = BY_KEY[request.API_KEY]
         chosen = api.last if version is None else version
         answers: list[Response] = []
@@ -117,7 +124,8 @@ class Node:
             encoded = b"".join(codec.encode(response, chosen))
             answers.append(codec.decode(type(response), chosen, encoded))
 
-        asked = Asked(RequestContext(chosen, client_id, "127.0.0.1", listener, answer), answers)
+        known = peers if peers is not None else []
+        asked = Asked(RequestContext(chosen, client_id, "127.0.0.1", listener, answer, is_peer=known.append), answers)
         data = b"".join(codec.encode(request, chosen))
         reply = api.handler(codec.decode(type(request), chosen, data), asked.context, self.services)
         if reply is NO_RESPONSE:

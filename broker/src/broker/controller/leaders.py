@@ -48,7 +48,18 @@ def _wanted(request: ElectLeadersRequest, context: Context) -> list[tuple[str, i
 
 
 def refuse_elections(request: ElectLeadersRequest, error: KafkaError) -> ElectLeadersResponse:
-    return ElectLeadersResponse(error_code=error.code)
+    """Said of the whole and of each partition: the first version has no error of the whole."""
+    results = [
+        ReplicaElectionResult(
+            topic=topic.topic,
+            partition_result=[
+                PartitionResult(partition_id=index, error_code=error.code, error_message=error.message)
+                for index in topic.partitions
+            ],
+        )
+        for topic in request.topic_partitions or ()
+    ]
+    return ElectLeadersResponse(error_code=error.code, replica_election_results=results)
 
 
 def _elect(name: str, index: int, election_type: int, context: Context) -> Record:

@@ -35,5 +35,6 @@ class ElectLeadersResponse(Response, key=43, versions="0-2", flexible="2+"):
     """What became of each election."""
 
     throttle_time_ms: int = int32()
-    error_code: int = int16("1+")
+    # Kafka leaves it out of the first version (``ElectLeadersResponse``), although its declaration would refuse to.
+    error_code: int = int16("1+", ignorable=True)
     replica_election_results: list[ReplicaElectionResult] = array(ReplicaElectionResult)
