@@ -102,12 +102,12 @@ def break_figures(broker: Broker, options: argparse.Namespace, console: Console)
         what = "leader killed that is the controller" if controller else "leader killed"
         console.print(f"{broker.name}: {what} ({number + 1})")
         silence = failover.break_leader(broker, f"kill-{number}", controller=controller)
-        figures.append({f"{what}, s without acknowledgement": silence})
+        figures.append(told({f"{what}, s without acknowledgement": silence}, console))
     console.print(f"{broker.name}: leader stopped")
     silence = failover.break_leader(broker, "stop", controller=False, pause=True)
-    figures.append({"leader stopped (SIGSTOP), s without acknowledgement": silence})
+    figures.append(told({"leader stopped (SIGSTOP), s without acknowledgement": silence}, console))
     console.print(f"{broker.name}: a thousand partitions")
-    figures.append(failover.growth(broker, 1))
+    figures.append(told(failover.growth(broker, 1), console))
     return figures
 
 
@@ -117,6 +117,12 @@ def start_figures(kind: Kind, rounds: int) -> list[measure.Figures]:
     for _ in range(rounds):
         with kind() as broker:
             figures.append(measure.first_record(broker) | measure.idle_memory(broker))
+    return figures
+
+
+def told(figures: measure.Figures, console: Console) -> measure.Figures:
+    """The same figures, seen as soon as they are known: a run takes long."""
+    console.print("; ".join(f"{name} {value:.2f}" for name, value in figures.items()))
     return figures
 
 
@@ -139,7 +145,7 @@ def measure_all(options: argparse.Namespace, console: Console) -> dict[str, list
         for number in range(options.rounds):
             for broker in running:
                 console.print(f"round {number + 1} of {options.rounds}: {broker.name}")
-                results[broker.name][number] |= one_round(broker, number, options)
+                results[broker.name][number] |= told(one_round(broker, number, options), console)
         for broker in running:
             results[broker.name].append(measure.memory_after_load(broker))
             if options.brokers > 1:
