@@ -69,3 +69,32 @@ def test_what_everybody_who_serves_has_replayed() -> None:
     for broker_id, offset in ((1, 20), (2, 10), (3, 1), (4, 2)):
         sessions.touch(broker_id, 5, offset, 0)
     assert sessions.lowest_active_offset(image) == 10
+
+
+def test_who_waits_for_an_answer_is_not_silent() -> None:
+    """It speaks again when it was answered, and has a whole session for that."""
+    sessions = BrokerSessions(TIMEOUT_MS)
+    assert sessions.hold(1) is None
+    sessions.open(1, 5, 0)
+    held = sessions.hold(1)
+    again = sessions.hold(1)
+    assert held is not None
+    assert again is held
+    assert (sessions.expired(10 * TIMEOUT_MS), sessions.next_deadline()) == ([], None)
+    assert sessions.is_valid(1, 5, 10 * TIMEOUT_MS), "nobody else gets its id meanwhile"
+    sessions.answered(held, 20 * TIMEOUT_MS)
+    assert sessions.expired(30 * TIMEOUT_MS) == [], "another answer is under way"
+    sessions.answered(held, 31 * TIMEOUT_MS)
+    assert sessions.expired(32 * TIMEOUT_MS - 1) == []
+    assert sessions.expired(32 * TIMEOUT_MS) == [1]
+
+
+def test_an_answer_to_a_life_that_is_over_says_nothing_about_the_next() -> None:
+    sessions = BrokerSessions(TIMEOUT_MS)
+    sessions.open(1, 5, 0)
+    held = sessions.hold(1)
+    assert held is not None
+    sessions.close(1)
+    sessions.open(1, 6, 0)
+    sessions.answered(held, TIMEOUT_MS)
+    assert sessions.expired(TIMEOUT_MS) == [1]

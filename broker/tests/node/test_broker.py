@@ -55,7 +55,6 @@ def test_it_is_ready_only_when_everything_it_decided_is_durable(machine: Machine
     broker = machine.node()
     broker.start(machine.on_ready)
     assert machine.ready == 0
-    # Slow, but quicker than a session: a broker that waits for its controller's disk longer than that is taken for silent.
     machine.storage.fsync_delay_ms = 8_000
     machine.run(5000)
     assert machine.ready == 0, "its registration is not durable"

@@ -126,7 +126,7 @@ def test_the_last_one_stops_as_well(machines: Machines) -> None:
 
 def test_what_clients_are_told_of_a_dead_broker(machines: Machines) -> None:
     machines[2].kill()
-    machines.until(lambda: 2 not in machines.partition().isr)
+    machines.until(lambda: 2 not in machines[1].broker.metadata.image.topics["t"].partitions[0].isr)
     response = machines.ask(1, MetadataRequest(topics=None))
     assert [broker.node_id for broker in response.brokers] == [1, 3]
     (topic,) = [one for one in response.topics if one.name == "t"]

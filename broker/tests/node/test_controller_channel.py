@@ -5,6 +5,7 @@ from broker.client.exchange import Outcome
 from broker.protocol.errors import ErrorCode
 from broker.protocol.message import Request
 from broker.protocol.messages.allocate_producer_ids import AllocateProducerIdsRequest, AllocateProducerIdsResponse
+from broker.protocol.messages.broker_heartbeat import BrokerHeartbeatRequest
 from broker.protocol.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from broker.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 from broker.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
@@ -118,3 +119,20 @@ def test_a_broker_hears_at_once_that_nobody_decides(machines: Machines) -> None:
     (answer,) = answers
     assert isinstance(answer, AllocateProducerIdsResponse)
     assert answer.error_code == ErrorCode.NOT_CONTROLLER
+
+
+def test_a_heartbeat_waits_for_nobody_elses_answer(machines: Machines) -> None:
+    """The controller's disk is slow, and so is one of the others': what clients ask for takes its time."""
+    controller = machines.controller
+    asking, other = (one for one in IDS if one != controller)
+    for slow in (controller, other):
+        machines[slow].storage.fsync_delay_ms = 3000
+    made = submit(machines, asking, create("t"), 7)
+    machines.run(200)
+    known = machines[asking].registration
+    assert known is not None
+    heard = submit(machines, asking, BrokerHeartbeatRequest(broker_id=asking, broker_epoch=known.epoch), 2)
+    assert machines.until(lambda: bool(heard)) < 500
+    assert made == []
+    machines.until(lambda: bool(made))
+    assert codes(made) == ["NONE"]

@@ -196,6 +196,20 @@ def test_fsyncing_answers_later_and_in_order(twin: Twin) -> None:
     file.close()
 
 
+def test_it_is_known_whether_the_disk_moves(twin: Twin) -> None:
+    file = twin.storage.open(twin.path("log"))
+    file.append([b"a"])
+    assert (twin.storage.fsyncs_waiting, twin.storage.fsyncs_done) == (0, 0)
+    answers: list[OSError | None] = []
+    twin.storage.fsync_soon([file, file], answers.append, [twin.root])
+    twin.storage.fsync_soon([], answers.append)
+    for _ in range(2):
+        twin.run_one()
+    assert answers == [None, None]
+    assert (twin.storage.fsyncs_waiting, twin.storage.fsyncs_done) == (0, 3)
+    file.close()
+
+
 def test_a_file_may_be_closed_while_it_is_fsynced(twin: Twin) -> None:
     answers: list[OSError | None] = []
     file = twin.storage.open(twin.path("log"))

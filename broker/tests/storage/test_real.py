@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -133,6 +134,28 @@ def test_closing_finishes_what_was_taken_on(tmp_path: Path, monkeypatch: pytest.
         storage.fsync_soon([file], lambda error: None)
     storage.close()
     assert len(synced) == 20
+    file.close()
+
+
+def test_an_fsync_that_hangs_keeps_nobody_who_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def hang(descriptor: int) -> None:
+        begun.set()
+        released.wait(TIMEOUT_S)
+
+    monkeypatch.setattr(os, "fsync", hang)
+    storage = RealStorage(lambda call: None)
+    file = storage.open(str(tmp_path / "log"))
+    storage.fsync_soon([file], lambda error: None)
+    assert begun.wait(TIMEOUT_S)
+    assert (storage.fsyncs_waiting, storage.fsyncs_done) == (1, 0)
+    (worker,) = [thread for thread in threading.enumerate() if thread.name == "fsync"]
+    storage.close(finish=False)
+    assert worker.is_alive()
+    released.set()
+    worker.join(TIMEOUT_S)
+    assert not worker.is_alive()
     file.close()
 
 

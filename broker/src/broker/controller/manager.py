@@ -14,7 +14,7 @@ from broker.clock.randomness import Randomness
 from broker.config import BrokerConfig
 from broker.controller import brokers, configs, isr, leaders, topics
 from broker.controller.context import Context
-from broker.controller.sessions import BrokerSessions
+from broker.controller.sessions import BrokerSessions, Session
 from broker.core import Result
 from broker.metadata.image import MetadataImage
 from broker.metadata.records import decode_record, encode_record
@@ -39,6 +39,8 @@ from broker.raft.driver import RaftDriver
 log = logging.getLogger("broker.controller")
 Decide = Callable[[Any, Context], Result[Record, Any]]
 Refuse = Callable[[Any, KafkaError], Response]
+# After these a broker says nothing more until it is answered.
+SIGNS_OF_LIFE = (BrokerRegistrationRequest, BrokerHeartbeatRequest)
 # A heartbeat that waits in our own loop is heard before its session is judged.
 SESSION_CHECK_MS = 100
 # When it is tried again to begin an empty log.
@@ -145,13 +147,18 @@ class ControllerManager:
             on_done(refuse(request, ErrorCode.NOT_CONTROLLER))
             return
         result = DECISIONS[type(request)][0](request, self._context())
+        held: Session | None = None
 
         def committed(code: ErrorCode) -> None:
+            if held is not None:
+                self._sessions.answered(held, self._clock.monotonic_ms())
             on_done(result.response if code is ErrorCode.NONE else refuse(request, code))
 
         try:
             if result.records:
                 self._append(result.records, committed)
+                if isinstance(request, SIGNS_OF_LIFE):
+                    held = self._sessions.hold(request.broker_id)
                 if isinstance(request, IncrementalAlterConfigsRequest):
                     # What may lead may have changed.
                     self._append_own(leaders.elect_unclean(self._context()))

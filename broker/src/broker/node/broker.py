@@ -24,6 +24,7 @@ from broker.metadata.snapshot import image_batches
 from broker.metadata.topic_names import CLUSTER_METADATA, CONSUMER_OFFSETS
 from broker.network.port import Network
 from broker.node.controller_channel import PEER_CONNECT_MS, ControllerChannel
+from broker.node.disk_watch import DiskWatch
 from broker.node.doors import Doors
 from broker.node.identity import identify
 from broker.node.lifecycle import Lifecycle
@@ -80,6 +81,7 @@ class Broker:
 
     def __post_init__(self) -> None:
         self.logs = LogManager(self.world.storage, self.world.clock, self.config.log_directory, self._log_directory_failed)
+        self.disk_watch = DiskWatch(self.world.storage, self.world.clock, self.config.log_directory, self.logs.fail)
         self.metadata = MetadataPublisher()
         self._on_ready: Callable[[], None] = lambda: None
         self._incarnation_id = self.world.randomness.uuid4()
@@ -98,6 +100,7 @@ class Broker:
         meta = identify(self.logs, self.world.storage, self.cluster_id, config.node_id, self.world.randomness, alone=alone)
         self.cluster_id = meta.cluster_id
         self.logs.open()
+        self.disk_watch.start()
         self._make_quorum(meta.cluster_id)
         self._make_services(meta)
         self.acceptor.listen()
@@ -338,6 +341,7 @@ class Broker:
             return
         self.channel.stop()
         self.doors.stop()
+        self.disk_watch.stop()
         self.services.replicas.checkpoint_high_watermarks()
         # Who was never let in has changed nothing: its logs are as its former life has left them.
         epoch = self.lifecycle.epoch if self.lifecycle.epoch >= 0 else self.logs.previous_broker_epoch
@@ -348,6 +352,7 @@ class Broker:
     def abandon(self, reason: str) -> None:
         """End at once, after a failure at any time: clients are cut off, and nothing more is written or promised."""
         self._stopping = True
+        self.disk_watch.stop()
         if hasattr(self, "upkeep"):
             self.upkeep.stop()
         if hasattr(self, "acceptor"):
@@ -355,7 +360,7 @@ class Broker:
             for connection in list(self.acceptor.connections):
                 connection.abort(reason)
         self.logs.release()
-        self.world.storage.close()
+        self.world.storage.close(finish=False)
 
     @property
     def bootstrap_servers(self) -> str:

@@ -1,12 +1,14 @@
 """The way to the active controller: this node's own when it leads the quorum, else the leader's, over the network.
 
 What clients ask for is forwarded in an Envelope and tried again while the controller moves, until the request's own time is
-over; what brokers ask for themselves is sent once, and whoever asked decides when to ask again.
+over; what brokers ask for themselves is sent once, and whoever asked decides when to ask again. Answers come in the order of
+the requests, so heartbeats, ISRs and clients have connections of their own: none waits for what another has to wait for.
 Source: ``NodeToControllerChannelManager``, ``ForwardingManager``, KIP-590.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any
 
 from broker.client.connection import ClientConnection
@@ -26,7 +28,8 @@ from broker.protocol.messages.envelope import EnvelopeRequest, EnvelopeResponse
 from broker.raft.driver import RaftDriver
 
 log = logging.getLogger("broker.node")
-OWN_REQUESTS = (BrokerRegistrationRequest, BrokerHeartbeatRequest, AlterPartitionRequest, AllocateProducerIdsRequest)
+SIGNS_OF_LIFE = (BrokerRegistrationRequest, BrokerHeartbeatRequest)
+OWN_REQUESTS = (*SIGNS_OF_LIFE, AlterPartitionRequest, AllocateProducerIdsRequest)
 OWN_TIMEOUT_MS = 4_000
 FORWARD_TIMEOUT_MS = 30_000
 RETRY_MS = 50
@@ -35,6 +38,14 @@ PEER_CONNECT_MS = 2_000
 # A principal nobody reads yet, and a host nobody checks.
 ANONYMOUS_HOST = b"\x7f\x00\x00\x01"
 OnDone = Callable[[Any], None]
+
+
+class Line(Enum):
+    """What a connection is for."""
+
+    LIFE = "life"
+    OWN = "own"
+    CLIENTS = "clients"
 
 
 class ControllerChannel:
@@ -58,7 +69,7 @@ class ControllerChannel:
         self._local = local
         self._client_id = client_id
         self._on_lost = on_lost
-        self._connections: dict[int, ClientConnection] = {}
+        self._connections: dict[tuple[int, Line], ClientConnection] = {}
         self._stopped = False
 
     def submit(self, request: Request, version: int, on_done: OnDone) -> None:
@@ -71,8 +82,8 @@ class ControllerChannel:
 
     def follow(self, leader_id: int) -> None:
         """There is another leader, or none: what was asked of former ones is not waited for any more."""
-        for node_id in [one for one in self._connections if one != leader_id]:
-            self._connections.pop(node_id).close()
+        for key in [key for key in self._connections if key[0] != leader_id]:
+            self._connections.pop(key).close()
 
     def stop(self) -> None:
         self._stopped = True
@@ -84,7 +95,7 @@ class ControllerChannel:
         if self._local.active:
             self._local.submit(request, version, on_done)
             return
-        connection = self._connection()
+        connection = self._connection(Line.LIFE if isinstance(request, SIGNS_OF_LIFE) else Line.OWN)
         if connection is None:
             on_done(refuse(request, ErrorCode.NOT_CONTROLLER))
             return
@@ -99,7 +110,7 @@ class ControllerChannel:
         if self._local.active:
             self._local.submit(request, version, on_done)
             return
-        connection = self._connection()
+        connection = self._connection(Line.CLIENTS)
         if connection is None:
             on_done(refuse(request, ErrorCode.NOT_CONTROLLER))
             return
@@ -109,13 +120,14 @@ class ControllerChannel:
 
         connection.submit(_envelope(request, version, self._client_id), timeout_ms, answered)
 
-    def _connection(self) -> ClientConnection | None:
+    def _connection(self, line: Line) -> ClientConnection | None:
         leader_id = self._driver.leader_id
         address = self._addresses.get(leader_id)
         if self._stopped or address is None:
             return None
-        if leader_id not in self._connections:
-            self._connections[leader_id] = ClientConnection(
+        key = leader_id, line
+        if key not in self._connections:
+            self._connections[key] = ClientConnection(
                 self._network,
                 self._clock,
                 *address,
@@ -123,7 +135,7 @@ class ControllerChannel:
                 on_lost=lambda reason: self._on_lost(leader_id),
                 connect_ms=PEER_CONNECT_MS,
             )
-        return self._connections[leader_id]
+        return self._connections[key]
 
 
 class _Forwarding:

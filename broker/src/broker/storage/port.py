@@ -93,5 +93,13 @@ class Storage(Protocol):
         What was written before the call is covered. A file may be closed meanwhile.
         """
 
-    def close(self) -> None:
-        """Finish what `fsync_soon` has taken on and end the worker; its callbacks may not run any more."""
+    @property
+    def fsyncs_waiting(self) -> int:
+        """Calls of `fsync_soon` that are not done."""
+
+    @property
+    def fsyncs_done(self) -> int:
+        """How many files and directories the worker has fsynced: while that grows, the disk moves."""
+
+    def close(self, *, finish: bool = True) -> None:
+        """Finish what `fsync_soon` has taken on, unless nobody waits for it, and end the worker; its callbacks may not run."""

@@ -136,6 +136,13 @@ class RealStorage:
         self._call_soon_threadsafe = call_soon_threadsafe
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
+        # One thread counts up each of them, and nobody down.
+        self._jobs_taken = self._jobs_done = 0
+        self.fsyncs_done = 0
+
+    @property
+    def fsyncs_waiting(self) -> int:
+        return self._jobs_taken - self._jobs_done
 
     def open(self, path: str) -> RealFile:
         return RealFile(path)
@@ -223,6 +230,7 @@ class RealStorage:
         if self._worker is None:
             self._worker = threading.Thread(target=self._work, name="fsync", daemon=True)
             self._worker.start()
+        self._jobs_taken += 1
         self._jobs.put((descriptors, done))
 
     def _work(self) -> None:
@@ -234,9 +242,11 @@ class RealStorage:
             try:
                 for descriptor, path in descriptors:  # noqa: B007 - the error names the one that failed
                     os.fsync(descriptor)
+                    self.fsyncs_done += 1
             except OSError as error:
                 failure = OSError(error.errno, error.strerror, path)
             _close_all(descriptors)
+            self._jobs_done += 1
             self._report(done, failure)
 
     def _report(self, done: Callable[[OSError | None], None], failure: OSError | None) -> None:
@@ -244,10 +254,12 @@ class RealStorage:
         with contextlib.suppress(RuntimeError):
             self._call_soon_threadsafe(lambda: done(failure))
 
-    def close(self) -> None:
+    def close(self, *, finish: bool = True) -> None:
+        """Without `finish` a call that hangs is left to itself: the thread does not keep the process."""
         if self._worker is not None:
             self._jobs.put(None)
-            self._worker.join()
+            if finish:
+                self._worker.join()
             self._worker = None
 
 

@@ -208,6 +208,7 @@ class SimulatedStorage:
         self._clock = clock
         self.fsync_delay_ms = fsync_delay_ms
         self._fsyncs_end_ms = 0
+        self.fsyncs_waiting = self.fsyncs_done = 0
         self._root = _Directory()
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
@@ -359,6 +360,8 @@ class SimulatedStorage:
         def finish() -> None:
             if self.life != life:
                 return
+            self.fsyncs_waiting -= 1
+            self.fsyncs_done += len(synced) + len(found)
             if self.fail_fsync:
                 done(OSError(errno.EIO, "simulated fsync error", files[0].path if files else ""))
                 return
@@ -369,6 +372,7 @@ class SimulatedStorage:
             done(None)
 
         self._fsyncs_end_ms = max(self._fsyncs_end_ms, self._clock.monotonic_ms() + self.fsync_delay_ms)
+        self.fsyncs_waiting += 1
         self._clock.call_at(self._fsyncs_end_ms, finish)
 
     def check_fsync(self, path: str) -> None:
@@ -414,12 +418,13 @@ class SimulatedStorage:
         """The node dies: locks are released, open files and pending callbacks are dead. `torn`: the power went, too."""
         self.life += 1
         self._operations_left = None
+        self.fsyncs_waiting = 0
         self.locks.clear()
         if mode == "torn":
             self._root.tear(rng)
         self.used_bytes = _bytes(self._root)
 
-    def close(self) -> None:
+    def close(self, *, finish: bool = True) -> None:
         """Nothing to end: there is no worker."""
 
     # Paths
