@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from demo.__main__ import build_parser, main
-from demo.layout import PORT_BASE, DemoError
+from demo.layout import PORT_BASE, ROOT, DemoError
 
 
 def test_defaults() -> None:
@@ -52,7 +52,16 @@ def test_down_without_a_board_is_no_error(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out == f"no board is running on {tmp_path}\n"
 
 
-def test_the_arguments_of_the_scripts_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "script"),
+    [
+        (["test", "demo", "-k", "lock", "-x"], "tests/run.py"),
+        (["simulate", "--kind", "process", "--seed", "7"], "tests/simulate.py"),
+        (["bench", "--brokers", "3"], "bench/run.py"),
+        (["check"], "tests/check.py"),
+    ],
+)
+def test_the_arguments_of_the_scripts_are_handed_on(words: list[str], script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[list[str]] = []
 
     def execv(program: str, arguments: list[str]) -> None:
@@ -61,9 +70,10 @@ def test_the_arguments_of_the_scripts_are_handed_on(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("os.execv", execv)
     with pytest.raises(SystemExit):
-        main(["test", "demo", "-k", "lock", "-x"])
-    assert called[0][1].endswith("tests/run.py")
-    assert called[0][2:] == ["demo", "-k", "lock", "-x"]
+        main(words)
+    assert called[0][1] == str(ROOT / script)
+    assert Path(called[0][1]).is_file()
+    assert called[0][2:] == words[1:]
 
 
 def test_what_one_can_mend_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,8 @@
 """One run: a broker, its clients, faults from a seed, then peace, and at last the question whether everything fits.
 
-`run(seed, kind)` raises InvariantBroken, with the command that replays it. From a shell, with every line of the trace:
-
-    PYTHONPATH=tests .venv/bin/python -m simulation.scenario KIND SEED
+`run(seed, kind)` raises InvariantBroken, with the command that replays it.
 """
 
-import argparse
-import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -19,6 +14,7 @@ from simulation.faults import FaultPlan
 from simulation.ledger import InvariantBroken, Ledger
 from simulation.producer import Producer
 from simulation.script import Script
+from simulation.trace import replay_command
 from simulation.world import Simulation
 
 BROKER = "broker-1"
@@ -55,21 +51,20 @@ KINDS = {
 class Outcome:
     """What a run came to.
 
-    `occurrences`: how often something happened that a suite must have seen, by its name. `beyond_budget`: more un-synced data
-    was taken at a time than replication promises to bear; such runs are counted apart.
+    `occurrences`: how often something happened that a suite must have seen, by its name (a refusal by that of its error).
+    `beyond_budget`: more un-synced data was taken at a time than replication promises to bear; such runs are counted apart.
     """
 
     digest: str
-    lines: int
-    simulated_ms: int
-    lives: int
-    acknowledged: int
-    lost: int
-    struck: dict[str, int]
-    commits: int
-    looks: int
-    topics: int
-    refused: dict[str, int] = field(default_factory=dict)
+    lines: int = 0
+    simulated_ms: int = 0
+    lives: int = 0
+    acknowledged: int = 0
+    lost: int = 0
+    struck: dict[str, int] = field(default_factory=dict)
+    commits: int = 0
+    looks: int = 0
+    topics: int = 0
     occurrences: dict[str, int] = field(default_factory=dict)
     beyond_budget: bool = False
 
@@ -77,10 +72,10 @@ class Outcome:
 class Scenario:
     """See the module."""
 
-    def __init__(self, seed: int | str, kind: str = "process", *, keep_all_lines: bool = False) -> None:
+    def __init__(self, seed: int | str, kind: str = "process") -> None:
         self.seed = seed
         self.kind = kind
-        self.simulation = Simulation(f"{kind} {seed}", keep_all_lines=keep_all_lines)
+        self.simulation = Simulation(f"{kind} {seed}")
         self.ledger = Ledger(self.simulation.note)
         self.simulation.watchers.append(self.ledger)
         self.host = self.simulation.add_host(BROKER, 1, SETTINGS)
@@ -157,12 +152,13 @@ class Scenario:
         try:
             self._run()
         except InvariantBroken as error:
-            raise InvariantBroken(f"{error}\n{self._explanation()}") from error
+            replay = f"replay it: {replay_command(self.kind, self.seed)}"
+            raise InvariantBroken(f"{error}\n{self.simulation.trace.tail}\n\n{replay}") from error
         known = self.ledger.partitions.values()
-        refused: dict[str, int] = {}
+        occurrences: dict[str, int] = {}
         for producer in self.producers:
             for code, count in producer.refused.items():
-                refused[code.name] = refused.get(code.name, 0) + count
+                occurrences[code.name] = occurrences.get(code.name, 0) + count
         return Outcome(
             digest=self.simulation.trace.digest,
             lines=self.simulation.trace.count,
@@ -174,7 +170,7 @@ class Scenario:
             commits=sum(len(commits.sent) for commits in self.ledger.commits.values()),
             looks=self.observer.looks,
             topics=len(self.ledger.topics),
-            refused=refused,
+            occurrences=occurrences,
         )
 
     def _run(self) -> None:
@@ -216,37 +212,9 @@ class Scenario:
                 return f"group {group} has not got {missed[0]} and {len(missed) - 1} more; its members wait for {doing}"
         return None
 
-    def _explanation(self) -> str:
-        tail = "\n".join(self.simulation.trace.lines)
-        return (
-            f"{tail}\n\nreplay it: ./board test simulation -k '{self.kind}-{self.seed}]'\n"
-            f"or, with every line: PYTHONPATH=tests .venv/bin/python -m simulation.scenario {self.kind} {self.seed}"
-        )
-
 
 def run(seed: int | str, kind: str = "process", prepare: Callable[[Scenario], None] = lambda scenario: None) -> Outcome:
     """One run; `prepare` may change the world before it begins."""
     scenario = Scenario(seed, kind)
     prepare(scenario)
     return scenario.run()
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="simulation.scenario", description="Run one simulation and print what happens.")
-    parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("seed")
-    parser.add_argument("--digest", action="store_true", help="print the digest alone")
-    arguments = parser.parse_args()
-    logging.getLogger("broker").setLevel(logging.CRITICAL)
-    scenario = Scenario(arguments.seed, arguments.kind, keep_all_lines=not arguments.digest)
-    try:
-        outcome = scenario.run()
-    finally:
-        if not arguments.digest:
-            print("\n".join(scenario.simulation.trace.lines))
-    print(outcome.digest if arguments.digest else outcome)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -158,7 +158,7 @@ def test_it_is_found(
     plant(monkeypatch)
     found, seed = next(((broken, seed) for seed in range(SEEDS_MAX) if (broken := what_is_broken(kind, seed))), ("", -1))
     assert re.search(invariant, found.partition("\n")[0]), found or f"{SEEDS_MAX} seeds did not find it"
-    assert f"replay it: ./board test simulation -k '{kind}-{seed}]'" in found
+    assert f"replay it: ./board simulate --kind {kind} --seed {seed}" in found
 
 
 def what_is_broken(kind: str, seed: int) -> str:

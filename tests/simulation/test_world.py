@@ -135,7 +135,8 @@ def test_all_of_gives_the_outcomes_in_their_order() -> None:
 
 
 def test_every_line_counts_and_the_last_are_shown() -> None:
-    first, second, third = Trace(), Trace(keep_all=True), Trace()
+    first, second, third = Trace(), Trace(), Trace()
+    second.keep_all()
     for number in range(LINES_SHOWN * 2):
         for trace in (first, second):
             trace.add(number, "who", "what")
@@ -143,3 +144,4 @@ def test_every_line_counts_and_the_last_are_shown() -> None:
     assert first.digest == second.digest != third.digest
     assert (len(first.lines), len(second.lines)) == (LINES_SHOWN, LINES_SHOWN * 2)
     assert first.lines[-1] == "    0.119 who: what"
+    assert first.tail == second.tail == "\n".join(first.lines)

@@ -39,10 +39,10 @@ class Watcher(Protocol):
 class Simulation:
     """See the module."""
 
-    def __init__(self, seed: int | str, *, keep_all_lines: bool = False) -> None:
+    def __init__(self, seed: int | str) -> None:
         self.seed = seed
         self.clock = SimulatedClock()
-        self.trace = Trace(keep_all=keep_all_lines)
+        self.trace = Trace()
         self.wires = Wires(self.clock, self.rng("wires"), watch=lambda line: self.note("wires", line))
         self.hosts: dict[str, Host] = {}
         self.watchers: list[Watcher] = []

@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     drill.add_argument("--language", choices=LANGUAGES, default=None, help="default: by LANG")
     for name, help_text in (
         ("test", "Run the tests; ./board test --help shows the suites."),
+        ("simulate", "Run simulated clusters under faults, seed after seed; ./board simulate --help shows the options."),
         ("bench", "Measure the broker beside Apache Kafka; ./board bench --help shows the options."),
         ("check", "Lint, types, layers."),
     ):
@@ -80,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 # Commands whose code lives at the top of the repository, not in a package.
-SCRIPTS = {"test": "tests/run.py", "check": "tests/check.py", "bench": "bench/run.py"}
+SCRIPTS = {"test": "tests/run.py", "check": "tests/check.py", "bench": "bench/run.py", "simulate": "tests/simulate.py"}
 
 
 def main(argv: list[str] | None = None) -> int:
