@@ -12,7 +12,7 @@ def test_a_topics_life(run: Run, fresh: Fresh) -> None:
     assert (created.status, created.out, created.err) == (0, f"Created topic {name}.\n", "")
     assert name in run("topics", "--list").lines
     described = run("topics", "--describe", "--topic", name).lines
-    assert "PartitionCount: 2 ReplicationFactor: 1 Configs: retention.ms=1000" in described[0]
+    assert "PartitionCount: 2 ReplicationFactor: 1 Configs: min.insync.replicas=1,retention.ms=1000" in described[0]
     assert run("topics", "--alter", "--topic", name, "--partitions", "5").status == 0
     assert "PartitionCount: 5" in run("topics", "--describe", "--topic", name).lines[0]
     assert run("topics", "--delete", "--topic", name).status == 0

@@ -7,8 +7,8 @@ import pytest
 from broker.controller.brokers import (
     PRODUCER_ID_BLOCK,
     RESERVED_DIRECTORIES,
+    activation_records,
     allocate_producer_ids,
-    bootstrap_records,
     fence,
     heartbeat,
     register,
@@ -16,7 +16,7 @@ from broker.controller.brokers import (
     unregister,
 )
 from broker.controller.topics import create_topics
-from broker.metadata.image import NO_LEADER, EndpointImage, PartitionImage
+from broker.metadata.image import BROKER_RESOURCE, NO_LEADER, EndpointImage, PartitionImage
 from broker.metadata.records import ELR_VERSION, METADATA_VERSION
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.allocate_producer_ids import AllocateProducerIdsRequest
@@ -27,6 +27,8 @@ from broker.protocol.messages.controller_registration import Feature as Controll
 from broker.protocol.messages.controller_registration import Listener as ControllerListener
 from broker.protocol.messages.metadata_records import (
     BrokerRegistrationChangeRecord,
+    ConfigRecord,
+    FeatureLevelRecord,
     RegisterControllerRecord,
     UnregisterBrokerRecord,
 )
@@ -100,10 +102,22 @@ def partition(cluster: Cluster, number: int = 0) -> PartitionImage:
     return cluster.image.topics[f"t{number}"].partitions[0]
 
 
-def test_an_empty_log_begins_with_the_features() -> None:
-    cluster = Cluster(())
-    cluster.replay(bootstrap_records())
+def test_an_empty_log_begins_with_the_features_and_one_minimum_for_all() -> None:
+    cluster = Cluster((), min_insync_replicas="2")
+    cluster.replay(activation_records(cluster.image, cluster.config))
     assert cluster.image.features == {"metadata.version": METADATA_VERSION, "eligible.leader.replicas.version": ELR_VERSION}
+    assert cluster.image.configs == {(BROKER_RESOURCE, ""): {"min.insync.replicas": "2"}}
+    assert activation_records(cluster.image, Cluster((), min_insync_replicas="3").config) == [], "whatever another file says"
+
+
+def test_a_log_without_the_minimum_gets_it_unless_nobody_is_eligible() -> None:
+    cluster = Cluster(())
+    cluster.replay([FeatureLevelRecord(name="metadata.version", feature_level=METADATA_VERSION)])
+    assert activation_records(cluster.image, cluster.config) == []
+    cluster.replay([FeatureLevelRecord(name="eligible.leader.replicas.version", feature_level=ELR_VERSION)])
+    (record,) = activation_records(cluster.image, cluster.config)
+    assert isinstance(record, ConfigRecord)
+    assert (record.resource_type, record.resource_name, record.name, record.value) == (4, "", "min.insync.replicas", "1")
 
 
 # Registering.
@@ -202,7 +216,7 @@ def test_directories_belong_to_one_broker(directories: list[int], code: ErrorCod
 )
 def test_a_broker_has_to_be_able_to_do_what_was_agreed_on(features: list[Feature], code: ErrorCode) -> None:
     cluster = Cluster(())
-    cluster.replay(bootstrap_records())
+    cluster.replay(activation_records(cluster.image, cluster.config))
     assert enter(cluster, features=features).error_code == code
     assert (1 in cluster.image.brokers) == (code is ErrorCode.NONE)
 

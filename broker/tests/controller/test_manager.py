@@ -4,7 +4,7 @@ import errno
 
 import pytest
 from broker.controller.manager import DECISIONS, SESSION_CHECK_MS, refuse
-from broker.metadata.image import NO_LEADER, TOPIC_RESOURCE
+from broker.metadata.image import BROKER_RESOURCE, NO_LEADER, TOPIC_RESOURCE
 from broker.protocol import codec
 from broker.protocol.errors import ErrorCode
 from broker.protocol.message import Request
@@ -39,10 +39,11 @@ def names(controller: Controller) -> list[str]:
     return sorted(controller.metadata.image.topics)
 
 
-def test_an_empty_log_gets_its_features_once() -> None:
-    made = Controller()
+def test_an_empty_log_gets_its_features_and_its_minimum_once() -> None:
+    made = Controller(min_insync_replicas="2")
     made.lead()
     assert (made.active, made.metadata.image.features) == (1, FEATURES)
+    assert made.metadata.image.config(BROKER_RESOURCE, "") == {"min.insync.replicas": "2"}
     end = made.log.log_end_offset
     made.crash()
     made.lead()

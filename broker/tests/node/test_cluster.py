@@ -17,6 +17,9 @@ from broker.protocol.messages.unregister_broker import UnregisterBrokerRequest
 
 from .machines import IDS, Machines
 
+# ConfigSource of what all brokers were told at run time.
+DYNAMIC_DEFAULT_BROKER_CONFIG = 3
+
 
 @pytest.fixture
 def machines() -> Machines:
@@ -183,6 +186,26 @@ def test_the_minimum_of_all_brokers_holds_everywhere(machines: Machines) -> None
     machines.until(lambda: 3 not in machines.partition().isr)
     machines.run(500)
     assert machines.produce() is ErrorCode.NOT_ENOUGH_REPLICAS
+
+
+def test_one_minimum_holds_whatever_the_files_say() -> None:
+    """The cluster's is what its first controller was told (KIP-966); the next one leads by it, too."""
+    made = Machines()
+    made.start()
+    made.create()
+    for one in IDS:
+        made[one].stop()
+    made.settings["min.insync.replicas"] = "3"
+    made.start()
+    made.until(lambda: made.partition().leader >= 0)
+    made.wait_until_in_sync()
+    wanted = DescribeConfigsResource(resource_type=2, resource_name="t", configuration_keys=["min.insync.replicas"])
+    for one in IDS:
+        (entry,) = made.ask(one, DescribeConfigsRequest(resources=[wanted])).results[0].configs
+        assert (entry.value, entry.config_source) == ("2", DYNAMIC_DEFAULT_BROKER_CONFIG)
+    made[made.controller].kill()
+    made.until(lambda: made.partition().leader >= 0 and len(made.partition().isr) == 2)
+    assert made.produce() is ErrorCode.NONE
 
 
 def test_preferred_leaders_are_given_back_when_asked(machines: Machines) -> None:

@@ -8,10 +8,12 @@ safe: the broker comes back by its next heartbeat. Source: ``ClusterControlManag
 import logging
 from dataclasses import dataclass
 
+from broker.config import BrokerConfig
+from broker.controller.configs import MIN_INSYNC_REPLICAS
 from broker.controller.context import Context
 from broker.controller.elections import changes_with, changes_without, leads_any
 from broker.core import Result
-from broker.metadata.image import BrokerImage
+from broker.metadata.image import BROKER_RESOURCE, BrokerImage, MetadataImage
 from broker.metadata.records import ELR_FEATURE, ELR_VERSION, METADATA_VERSION, METADATA_VERSION_FEATURE
 from broker.protocol.errors import ErrorCode
 from broker.protocol.message import Record
@@ -26,6 +28,7 @@ from broker.protocol.messages.metadata_records import (
     BrokerEndpoint,
     BrokerFeature,
     BrokerRegistrationChangeRecord,
+    ConfigRecord,
     ControllerEndpoint,
     ControllerFeature,
     FeatureLevelRecord,
@@ -44,12 +47,23 @@ RESERVED_DIRECTORIES = 100
 FENCE, UNFENCE, IN_CONTROLLED_SHUTDOWN = 1, -1, 1
 
 
-def bootstrap_records() -> list[Record]:
-    """What an empty metadata log begins with: the features that are finalised."""
-    return [
-        FeatureLevelRecord(name=METADATA_VERSION_FEATURE, feature_level=METADATA_VERSION),
-        FeatureLevelRecord(name=ELR_FEATURE, feature_level=ELR_VERSION),
-    ]
+def activation_records(image: MetadataImage, config: BrokerConfig) -> list[Record]:
+    """What an empty metadata log begins with: the features that are finalised, and one min.insync.replicas for all (KIP-966).
+
+    With eligible leader replicas every controller has to count with the same minimum, whatever its own file says: it is written
+    down once, and changed for all. Source: ``ActivationRecordsGenerator``, ``maybeGenerateElrSafetyRecords``.
+    """
+    records: list[Record] = []
+    if not image.features:
+        records += [
+            FeatureLevelRecord(name=METADATA_VERSION_FEATURE, feature_level=METADATA_VERSION),
+            FeatureLevelRecord(name=ELR_FEATURE, feature_level=ELR_VERSION),
+        ]
+    eligible = not image.features or image.features.get(ELR_FEATURE, 0) > 0
+    if eligible and MIN_INSYNC_REPLICAS not in image.config(BROKER_RESOURCE, ""):
+        value = str(config.value(MIN_INSYNC_REPLICAS))
+        records.append(ConfigRecord(resource_type=BROKER_RESOURCE, resource_name="", name=MIN_INSYNC_REPLICAS, value=value))
+    return records
 
 
 def register(request: BrokerRegistrationRequest, context: Context) -> Result[Record, BrokerRegistrationResponse]:

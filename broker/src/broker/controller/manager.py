@@ -116,9 +116,9 @@ class ControllerManager:
             self.stop()
 
     def _activate(self, epoch: int) -> None:
-        """Nothing is decided before the features are agreed on that every broker must know; a full disk makes it wait."""
+        """Nothing is decided before that is agreed on which everybody must know; a full disk makes it wait."""
         self._image = self._committed
-        if not self._image.features and not self._append_own(brokers.bootstrap_records()):
+        if not self._append_own(brokers.activation_records(self._image, self._config)):
             again = self._clock.monotonic_ms() + ACTIVATE_AGAIN_MS
             self._timers["activate"] = self._clock.call_at(again, lambda: self._activate(epoch))
             return

@@ -61,7 +61,9 @@ def test_settings_made_at_run_time_stand_before_others(node: Node) -> None:
     assert synonyms[:2] == [("2000", OF_BROKER), ("3000", OF_ALL_BROKERS)]
     cluster = entries(described(node, BROKER, ""))
     assert {name: (one.value, one.config_source) for name, one in cluster.items()} == {
-        "log.retention.ms": ("3000", OF_ALL_BROKERS)
+        "log.retention.ms": ("3000", OF_ALL_BROKERS),
+        # Written down when the cluster began (KIP-966).
+        "min.insync.replicas": ("1", OF_ALL_BROKERS),
     }
     # A topic takes what its broker has.
     node.topic("t")
