@@ -12,13 +12,15 @@ from broker.protocol.messages.incremental_alter_configs import (
     AlterConfigsResource,
     IncrementalAlterConfigsRequest,
 )
-from broker.protocol.messages.metadata import MetadataRequest
+from broker.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
 from broker.protocol.messages.unregister_broker import UnregisterBrokerRequest
 
 from .machines import IDS, Machines
 
 # ConfigSource of what all brokers were told at run time.
 DYNAMIC_DEFAULT_BROKER_CONFIG = 3
+# The default of replica.fetch.wait.max.ms: how long a leader holds a fetch that finds nothing.
+REPLICA_FETCH_WAIT_MS = 500
 
 
 @pytest.fixture
@@ -134,6 +136,34 @@ def test_what_clients_are_told_of_a_dead_broker(machines: Machines) -> None:
     assert [broker.node_id for broker in response.brokers] == [1, 3]
     (topic,) = [one for one in response.topics if one.name == "t"]
     assert (topic.partitions[0].replica_nodes, sorted(topic.partitions[0].isr_nodes)) == ([1, 2, 3], [1, 3])
+
+
+def test_a_client_that_asks_at_once_is_not_sent_back_to_the_dead_leader(machines: Machines) -> None:
+    """Its connection ended as early as those of the brokers: they answer when they have heard of that, too."""
+    machines.create("u", (2, 1, 3))
+    asker = 1 if machines.controller != 1 else 3
+    machines[2].kill()
+    told = machines.ask(asker, MetadataRequest(topics=[MetadataRequestTopic(name="u")]))
+    assert [one.node_id for one in told.brokers] == [1, 2, 3], "nothing is decided yet"
+    partition = told.topics[0].partitions[0]
+    assert (partition.leader_id, partition.error_code) == (-1, ErrorCode.LEADER_NOT_AVAILABLE)
+    machines.until(lambda: all(one.broker.metadata.image.topics["u"].partitions[0].leader == 1 for one in machines.up))
+    told = machines.ask(asker, MetadataRequest(topics=[MetadataRequestTopic(name="u")]))
+    partition = told.topics[0].partitions[0]
+    assert (partition.leader_id, partition.error_code) == (1, ErrorCode.NONE)
+
+
+def test_the_first_records_of_a_new_leader_are_soon_committed(machines: Machines) -> None:
+    """Followers that wait at it with a fetch of before are answered, so that they ask for what it leads now."""
+    machines.create("u", (2, 1, 3))
+    machines.create("elsewhere", (1, 3, 2))
+    machines.run(2000)
+    machines[2].kill()
+    machines.until(lambda: all(one.broker.metadata.image.topics["u"].partitions[0].leader == 1 for one in machines.up))
+    began = machines.time.now_ms
+    for _ in range(3):
+        assert machines.produce("u") is ErrorCode.NONE
+    assert machines.time.now_ms - began < REPLICA_FETCH_WAIT_MS
 
 
 def test_who_is_eligible_is_told(machines: Machines) -> None:

@@ -131,6 +131,22 @@ def test_who_is_heard_is_there(world: World) -> None:
     assert world.doors.recently_closed() == []
 
 
+def test_it_is_in_doubt_until_it_is_heard(world: World) -> None:
+    """From the end of its connections on, and as long as nobody opens."""
+    assert not world.doors.in_doubt(2)
+    world.doors.suspect(2)
+    assert [world.doors.in_doubt(one) for one in (2, 3)] == [True, False]
+    world.turn(2 * WITHIN_MS)
+    assert world.closed == [2] and world.doors.in_doubt(2)
+    world.doors.heard(2)
+    assert not world.doors.in_doubt(2)
+    world.knocks.clear()
+    world.doors.suspect(2)
+    world.open()
+    world.turn(STAYS_OPEN_MS)
+    assert not world.doors.in_doubt(2)
+
+
 def test_stopped_it_says_nothing(world: World) -> None:
     world.doors.suspect(2)
     world.doors.stop()

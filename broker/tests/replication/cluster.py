@@ -127,6 +127,7 @@ class Replica:
             producer_ids=None,  # type: ignore[arg-type]
             fetch_sessions=FetchSessions(100, Randomness(self.node_id)),
             on_peer_lost=lambda node_id: None,
+            in_doubt=lambda node_id: False,
         )
         self.up = True
         self.metadata.begin()

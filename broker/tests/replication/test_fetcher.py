@@ -219,6 +219,26 @@ def test_a_partition_with_an_error_rests_alone(world: World, code: ErrorCode) ->
     assert world.named() == [(0, 0, -1)]
 
 
+@pytest.mark.parametrize(
+    "code", [ErrorCode.UNKNOWN_LEADER_EPOCH, ErrorCode.FENCED_LEADER_EPOCH, ErrorCode.NOT_LEADER_OR_FOLLOWER]
+)
+def test_what_only_one_side_has_heard_of_is_asked_again_soon(world: World, code: ErrorCode) -> None:
+    """Metadata comes to a leader and its follower at different moments."""
+    rests = []
+    for _ in range(9):
+        world.answer(*(nothing(index, error_code=code) for index in (0, 1)))
+        before = world.clock.now_ms
+        while not world.asked:
+            world.turn(1)
+        rests.append(world.clock.now_ms - before)
+    assert rests == [10, 20, 40, 80, 160, 320, 640, 1000, 1000]
+    world.answer(records(0), records(1))
+    world.answer(nothing(0, error_code=code))
+    world.turn(10)
+    world.answer()
+    assert [index for index, _, _ in world.named()] == [0], "what went well begins again with the shortest"
+
+
 def test_when_all_rest_nothing_is_asked_until_one_wakes(world: World) -> None:
     world.answer(*(nothing(index, error_code=ErrorCode.NOT_LEADER_OR_FOLLOWER) for index in (0, 1)))
     assert world.asked == []

@@ -206,3 +206,50 @@ def test_a_fetch_of_a_life_that_is_over_says_nothing(cluster: Cluster) -> None:
     leader = cluster[1].partition().leader
     assert leader is not None
     assert leader.followers[2].log_end_offset == 0
+
+
+def add_topic(cluster: Cluster) -> None:
+    """Another topic, led by 1 and followed by 2."""
+    placed = {"replicas": [1, 2], "isr": [1, 2], "leader": 1, "leader_epoch": 0, "partition_epoch": 0}
+    cluster.agree(TopicRecord(name="u", topic_id=topic_id(2)), PartitionRecord(partition_id=0, topic_id=topic_id(2), **placed))
+
+
+def append_to_new(cluster: Cluster) -> None:
+    replicas = cluster[1].replicas
+    replicas.append(replicas.find("u", 0), batch(), -1)
+    cluster.turn()
+
+
+def test_a_fetch_that_waits_without_a_new_partition_is_answered(cluster: Cluster) -> None:
+    cluster.fetch(2)
+    add_topic(cluster)
+    assert said(cluster.fetch(2))[0] == [0], "without waiting for the end of the fetch before"
+
+
+def test_a_partition_that_is_not_quiet_yet_wakes_as_well(cluster: Cluster) -> None:
+    """The first record of a partition, or of a new leader, does not wait for the end of a fetch."""
+    cluster.fetch(2)
+    add_topic(cluster)
+    cluster.fetch(2)
+    append_to_new(cluster)
+    assert cluster[2].partition("u").log.log_end_offset == 1
+
+
+def test_a_follower_that_hears_of_it_later_is_hurried_by_the_first_record(cluster: Cluster) -> None:
+    cluster.deaf.add(2)
+    cluster.fetch(2)
+    add_topic(cluster)
+    assert said(cluster.fetch(2))[0] == []
+    cluster.hear(2)
+    append_to_new(cluster)
+    cluster.fetch(2)
+    assert cluster[2].partition("u").log.log_end_offset == 1
+
+
+def test_a_fetch_is_answered_once_however_it_is_hurried(cluster: Cluster) -> None:
+    """Time and news come in the same turn."""
+    cluster.fetch(2)
+    append(cluster, 3)
+    add_topic(cluster)
+    cluster.turn()
+    assert len(cluster[2].fetches) == 1

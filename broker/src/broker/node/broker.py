@@ -177,6 +177,7 @@ class Broker:
             producer_ids=ProducerIds(self.channel, config.node_id, self._own_epoch),
             fetch_sessions=FetchSessions(config.max_incremental_fetch_session_cache_slots, world.randomness),
             on_peer_lost=self._peer_lost,
+            in_doubt=self.doors.in_doubt,
         )
         self.acceptor = Acceptor(config, world.clock, world.network, self.services)
         self.upkeep = Upkeep(config, world.clock, self.logs, replicas)

@@ -79,6 +79,10 @@ class Doors:
             self._there[node_id] = None
         self._closed_at_ms.pop(node_id, None)
 
+    def in_doubt(self, node_id: int) -> bool:
+        """Whether its connections have ended and nobody has heard it since: it may be dead, or known to be."""
+        return node_id in self._knocking or node_id in self.recently_closed()
+
     def recently_closed(self) -> list[int]:
         """Nodes whose doors were found closed a moment ago."""
         since = self._clock.monotonic_ms() - REMEMBERED_MS

@@ -31,6 +31,14 @@ log = logging.getLogger("broker.replication")
 VERSION = 17
 NO_SESSION, INITIAL_EPOCH = 0, 0
 EPOCH_MAX = 2**31 - 1
+# How long a partition rests at first whose leader, or who itself, has not heard of the latest metadata yet: doubled each time.
+SKEW_REST_MS = 10
+SKEW = (
+    ErrorCode.UNKNOWN_LEADER_EPOCH,
+    ErrorCode.FENCED_LEADER_EPOCH,
+    ErrorCode.NOT_LEADER_OR_FOLLOWER,
+    ErrorCode.UNKNOWN_TOPIC_ID,
+)
 # Beyond the time the leader may hold a fetch.
 REQUEST_SLACK_MS = 30_000
 Key = tuple[UUID, int]
@@ -71,6 +79,8 @@ class ReplicaFetcher:
         self._partitions: dict[Key, Partition] = {}
         # Partitions that rest after an error, until when.
         self._resting: dict[Key, int] = {}
+        # How long those rest next time that rested because metadata comes to nodes at different moments.
+        self._skew_ms: dict[Key, int] = {}
         # What the leader has to be told of: partitions that may ask for something else now, and those that ask for nothing.
         self._changed: dict[Key, None] = {}
         self._dropped: dict[Key, None] = {}
@@ -99,6 +109,7 @@ class ReplicaFetcher:
         if self._partitions.get(key) is partition:
             del self._partitions[key]
             self._resting.pop(key, None)
+            self._skew_ms.pop(key, None)
             self._drop(key)
 
     def _drop(self, key: Key) -> None:
@@ -226,20 +237,29 @@ class ReplicaFetcher:
             if code is ErrorCode.OFFSET_OUT_OF_RANGE:
                 self._out_of_range(partition, data)
             elif code is not ErrorCode.NONE:
-                self._rest(key, partition, code.name)
+                self._rest(key, partition, code.name, self._backoff_ms(key, code))
             elif data.diverging_epoch.epoch >= 0:
                 end = EpochEnd(data.diverging_epoch.epoch, data.diverging_epoch.end_offset)
                 partition.truncate(end)
                 log.info("%s parts from its leader %d; cut to %d", partition, self.leader_id, partition.log.log_end_offset)
             else:
                 assert not isinstance(data.records, list | tuple)
+                self._skew_ms.pop(key, None)
                 partition.take_from_leader(data.records or b"", data.high_watermark, data.log_start_offset)  # type: ignore[arg-type]
         except KafkaError as error:
             self._rest(key, partition, f"{error.code.name}: {error.message}")
 
-    def _rest(self, key: Key, partition: Partition, why: str) -> None:
+    def _backoff_ms(self, key: Key, code: ErrorCode) -> int:
+        """The next one's is twice as long when only one side has heard of a new leader yet, and never longer than the usual."""
+        if code not in SKEW:
+            return self._limits.backoff_ms
+        rest_ms = min(self._skew_ms.get(key, SKEW_REST_MS), self._limits.backoff_ms)
+        self._skew_ms[key] = rest_ms * 2
+        return rest_ms
+
+    def _rest(self, key: Key, partition: Partition, why: str, rest_ms: int | None = None) -> None:
         log.debug("%s rests: its leader %d says %s", partition, self.leader_id, why)
-        self._resting[key] = self._clock.monotonic_ms() + self._limits.backoff_ms
+        self._resting[key] = self._clock.monotonic_ms() + (self._limits.backoff_ms if rest_ms is None else rest_ms)
         self._drop(key)
 
     def _out_of_range(self, partition: Partition, data: PartitionData) -> None:

@@ -167,6 +167,7 @@ class ReplicaManager:
             self._stop_fetching(partition)
             partition.lead(state, self._clock.monotonic_ms())
             self._progressed(partition)
+            self._hurry_followers(partition)
         else:
             partition.follow(state)
             if epoch_changed:
@@ -265,7 +266,17 @@ class ReplicaManager:
         partition.mark()
         if partition.followers or partition.news:
             self._wake_soon(self._woken_followers, partition)
+        if partition.leader is not None and len(partition.news) < len(partition.leader.followers):
+            self._hurry_followers(partition)
         self._progressed(partition)
+
+    def _hurry_followers(self, partition: Partition) -> None:
+        """Answer the fetches of followers that wait without asking for this partition: by now they may know that they should."""
+        for replica_id in partition.leader.followers if partition.leader is not None else ():
+            news = self._news.get(replica_id)
+            if news is not None and news.answer is not None and replica_id not in partition.news:
+                self._clock.call_soon(news.answer)
+                news.answer = None
 
     def when_committed(self, partition: Partition, info: AppendInfo, timeout_ms: int, answer: OnAnswer) -> None:
         """`answer(NONE)` when the records are below the high watermark: at once, or when the followers have them."""
@@ -343,8 +354,12 @@ class ReplicaManager:
         """A fetch got nothing of a partition: it is looked at again when there is news. `told`: high watermark, log start."""
         leader = partition.leader
         now = (partition.high_watermark, partition.log.log_start_offset)
-        if leader is not None and replica_id in leader.isr and offset == partition.log.log_end_offset and told == now:
-            partition.news[replica_id] = leader.followers[replica_id].quiet = news
+        if leader is None or replica_id not in leader.followers:
+            return
+        # Quiet or not, the fetch that waits is woken by what is appended from now on.
+        partition.news[replica_id] = news
+        if replica_id in leader.isr and offset == partition.log.log_end_offset and told == now:
+            leader.followers[replica_id].quiet = news
             news.changed.pop((partition.topic_id, "", partition.index), None)
 
     def _schedule_lag_check(self) -> None:

@@ -114,6 +114,8 @@ class Partition:
         if self.leader is not None and before is not None and before.leader_epoch == image.leader_epoch:
             self.leader.settle(image)
         else:
+            # Followers ask anew, in the new epoch.
+            self.news.clear()
             self.log.assign_epoch(image.leader_epoch, self.log.log_end_offset)
             start = self.log.log_end_offset
             self.leader = LeaderState.elected(self._node_id, image, start, self.limits.lag_max_ms, self._eligible, now_ms=now_ms)

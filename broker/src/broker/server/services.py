@@ -55,6 +55,8 @@ class BrokerServices:
     fetch_sessions: FetchSessions
     # Called when a connection from another node has ended.
     on_peer_lost: Callable[[int], None]
+    # Whether another node's connections have just ended, so that clients should not be sent to it.
+    in_doubt: Callable[[int], bool]
     # Topics whose automatic creation is under way.
     creating: dict[str, None] = field(default_factory=dict)
 

@@ -180,7 +180,7 @@ class Fetch:
         """`size` bytes are there, and they are too few."""
         self._lacking = self._min_bytes - size
         if self._news is not None:
-            self._news.wake = self._wake
+            self._news.wake, self._news.answer = self._wake, self._finish
             return
         self._seen = {partition: (partition.leader_epoch, self._known_size(partition)) for partition in self._partitions()}
         for partition in self._seen:
@@ -213,8 +213,9 @@ class Fetch:
         return sum(max(0, partition.log.size_bytes - size) for partition, (_, size) in self._seen.items())
 
     def _finish(self) -> None:
-        """Answer with what there is."""
-        self._answer(self._read()[0])
+        """Answer with what there is, unless that has been done."""
+        if self._timer is not None:
+            self._answer(self._read()[0])
 
     def _answer(self, found: Found) -> None:
         self._stop_waiting()
@@ -226,7 +227,7 @@ class Fetch:
             self._timer = None
         self._context.abandon = None
         if self._news is not None:
-            self._news.wake = None
+            self._news.wake = self._news.answer = None
         for partition in self._seen:
             self._waiters(partition).pop(self._wake, None)
         self._seen = {}

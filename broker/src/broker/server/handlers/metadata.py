@@ -6,7 +6,7 @@ A missing topic is answered with UNKNOWN_TOPIC_OR_PARTITION while it is being ma
 import uuid
 
 from broker.metadata import topic_names
-from broker.metadata.image import TopicImage
+from broker.metadata.image import NO_LEADER, PartitionImage, TopicImage
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 from broker.protocol.messages.metadata import (
@@ -18,23 +18,34 @@ from broker.protocol.messages.metadata import (
 )
 from broker.protocol.types import ZERO_UUID
 from broker.server.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
-from broker.server.services import BrokerServices, RequestContext
+from broker.server.services import DEFERRED, BrokerServices, Deferred, RequestContext
 
 # From this version on topics may be asked for by id.
 IDS_SINCE = 12
 CREATE_VERSION = 7
 CREATE_TIMEOUT_MS = 30_000
+# How long an answer waits that sends the client to another node, so that the end of that node's connections is heard first.
+NEWS_MS = 3
 # Names that are being made at the same time; more wait for the client's next try.
 CREATING_MAX = 1000
 
 
-def handle(request: MetadataRequest, context: RequestContext, broker: BrokerServices) -> MetadataResponse:
+def handle(request: MetadataRequest, context: RequestContext, broker: BrokerServices) -> MetadataResponse | Deferred:
     if context.api_version < IDS_SINCE and any(item.name is None or item.topic_id != ZERO_UUID for item in request.topics or []):
         return _refusal(request)
+    response = _answer(request, context, broker)
+    if all(partition.leader_id in (broker.node_id, NO_LEADER) for topic in response.topics for partition in topic.partitions):
+        return response
+    # Others lead: is one of them dying in this very moment, the client was told sooner than this node.
+    broker.clock.call_at(broker.clock.monotonic_ms() + NEWS_MS, lambda: context.respond(_answer(request, context, broker)))
+    return DEFERRED
+
+
+def _answer(request: MetadataRequest, context: RequestContext, broker: BrokerServices) -> MetadataResponse:
     image = broker.metadata.image
     wants_all = request.topics is None or (context.api_version == 0 and not request.topics)
     if wants_all:
-        topics = [_topic(topic, request) for _, topic in sorted(image.topics.items())]
+        topics = [_topic(topic, request, broker) for _, topic in sorted(image.topics.items())]
     else:
         topics = [_asked(item.name, item.topic_id, request, broker) for item in request.topics or []]
     brokers = []
@@ -66,10 +77,10 @@ def _asked(name: str | None, topic_id: uuid.UUID, request: MetadataRequest, brok
         by_id = image.topic_by_id(topic_id)
         if by_id is None:
             return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id)
-        return _topic(by_id, request)
+        return _topic(by_id, request, broker)
     topic = image.topics.get(name or "")
     if topic is not None:
-        return _topic(topic, request)
+        return _topic(topic, request, broker)
     operations = _operations(request)
     if topic_names.problem(name or "") is not None:
         return MetadataResponseTopic(
@@ -108,21 +119,29 @@ def _create(name: str, broker: BrokerServices) -> None:
     broker.controller.submit(request, CREATE_VERSION, done)
 
 
-def _topic(topic: TopicImage, request: MetadataRequest) -> MetadataResponseTopic:
+def _topic(topic: TopicImage, request: MetadataRequest, broker: BrokerServices) -> MetadataResponseTopic:
     return MetadataResponseTopic(
         topic_authorized_operations=_operations(request),
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.name in topic_names.INTERNAL,
-        partitions=[
-            MetadataResponsePartition(
-                error_code=ErrorCode.NONE if state.leader >= 0 else ErrorCode.LEADER_NOT_AVAILABLE,
-                partition_index=index,
-                leader_id=state.leader,
-                leader_epoch=state.leader_epoch,
-                replica_nodes=list(state.replicas),
-                isr_nodes=list(state.isr),
-            )
-            for index, state in sorted(topic.partitions.items())
-        ],
+        partitions=[_partition(index, state, broker) for index, state in sorted(topic.partitions.items())],
+    )
+
+
+def _partition(index: int, state: PartitionImage, broker: BrokerServices) -> MetadataResponsePartition:
+    """A leader whose connections have just ended is not one to go to.
+
+    A client that lost its connection asks at once, before the controller has decided. Named the dead leader again, it would stay
+    with it until its next round (librdkafka: a second); told LEADER_NOT_AVAILABLE, as Kafka says of a leader that is not alive,
+    it asks again until there is one.
+    """
+    known = state.leader >= 0 and not broker.in_doubt(state.leader)
+    return MetadataResponsePartition(
+        error_code=ErrorCode.NONE if known else ErrorCode.LEADER_NOT_AVAILABLE,
+        partition_index=index,
+        leader_id=state.leader if known else NO_LEADER,
+        leader_epoch=state.leader_epoch,
+        replica_nodes=list(state.replicas),
+        isr_nodes=list(state.isr),
     )
