@@ -68,6 +68,15 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_settings_without_effect_are_named(tmp_path: Path) -> None:
+    command = [*start_command(tmp_path, "127.0.0.1:0"), "--override", "num.io.threads=16"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"ready ")
+        process.terminate()
+        assert b"num.io.threads=16 has no effect: one event loop does the work" in process.communicate(timeout=60)[1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_when_it_is_ready_and_ends_by_signal(tmp_path: Path, number: signal.Signals) -> None:
     with subprocess.Popen(start_command(tmp_path, "127.0.0.1:0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -143,3 +143,23 @@ def test_values_of_run_time_stand_between_the_two() -> None:
 def test_a_bad_topic_value_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^retention\.ms=soon is not allowed"):
         TopicConfig.from_overrides(config(), {"retention.ms": "soon"})
+
+
+def test_what_was_set_and_changes_nothing_is_told() -> None:
+    assert config().without_effect() == [], "the shipped file says it as well"
+    made = config(num_io_threads="16", num_network_threads="3", transaction_state_log_min_isr="2", num_partitions="7")
+    assert made.without_effect() == ["num.io.threads=16 has no effect: one event loop does the work"]
+
+
+@pytest.mark.parametrize("servers", ["", "localhost:9093"])
+def test_a_node_without_voters_is_the_quorum(servers: str) -> None:
+    """Kafka's shipped file names this node alone as where the quorum is found."""
+    made = config(controller_quorum_voters="", controller_quorum_bootstrap_servers=servers)
+    assert made.voters == []
+
+
+@pytest.mark.parametrize("servers", ["c1:9093,c2:9093", "c1:9999"])
+def test_a_node_that_names_others_is_no_quorum_of_its_own(servers: str) -> None:
+    with pytest.raises(ConfigError, match=r"^controller\.quorum\.bootstrap\.servers=c1:.* name the nodes in .*voters$"):
+        config(controller_quorum_voters="", controller_quorum_bootstrap_servers=servers)
+    assert len(config(controller_quorum_bootstrap_servers=servers).voters) == 1

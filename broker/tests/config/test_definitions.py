@@ -1,8 +1,10 @@
 """Settings as data: defaults are Kafka 4.3's, bad values name key, value and what is allowed, unknown names the nearest."""
 
 import re
+from pathlib import Path
 
 import pytest
+from broker.config.broker import BOOTSTRAP_SERVERS, attribute
 from broker.config.definitions import (
     BROKER_SETTINGS,
     BY_NAME,
@@ -13,6 +15,8 @@ from broker.config.definitions import (
     find_topic,
     parse_topic,
 )
+
+from broker import config
 
 # Built-in defaults of Apache Kafka 4.3 (KafkaConfig and what it is made of), as they are written.
 KAFKA_DEFAULTS = {
@@ -175,3 +179,27 @@ def test_what_kafka_knows_and_this_broker_does_not_is_refused_by_name() -> None:
     for name in sorted(LATER_TOPIC_SETTINGS):
         with pytest.raises(ConfigError, match=rf"^{re.escape(name)} is not supported yet$"):
             find_topic(name)
+
+
+SOURCES = Path(config.__file__).parents[1]
+
+
+def test_what_nothing_reads_says_why_and_stands_in_the_readme() -> None:
+    """A setting that is taken has an effect, or a reason in the one place that lists those without."""
+    elsewhere = [path for path in SOURCES.rglob("*.py") if path.name != "definitions.py"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in elsewhere)
+    # What Kafka's shipped file says is not read by being written down.
+    text = re.sub(r"SHIPPED = \{.*?\n\}", "", text, flags=re.DOTALL).replace(f'BOOTSTRAP_SERVERS = "{BOOTSTRAP_SERVERS}"', "")
+    readme = (SOURCES.parents[1] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("### Settings without effect")[2].partition("###")[0]
+    listed = dict(re.findall(r"^\| `(.+?)` \| (.+?) \|$", table, flags=re.MULTILINE))
+    assert listed == {setting.name: setting.without_effect for setting in BROKER_SETTINGS if setting.without_effect}
+    for setting in BROKER_SETTINGS:
+        names = {setting.name, attribute(setting.name)} | ({attribute(setting.topic)} if setting.topic else set())
+        is_read = any(re.search(rf"[\"._]{re.escape(name)}\b", _without_annotations(text)) for name in names)
+        assert is_read == (not setting.without_effect), setting.name
+
+
+def _without_annotations(text: str) -> str:
+    """Declared attributes are not read by that."""
+    return re.sub(r"^    \w+: .*$", "", text, flags=re.MULTILINE)

@@ -408,3 +408,57 @@ def test_a_controller_that_leads_again_begins_with_what_is_committed() -> None:
     last = quorum.active
     assert names(last) == [f"t{number}" for number in range(6)]
     assert last.manager._image == last.metadata.image
+
+
+# Nothing.
+
+
+def test_an_idle_controller_shows_that_the_quorum_can_commit() -> None:
+    made = Controller(metadata_max_idle_interval_ms="700")
+    made.begin()
+    made.settle(700)
+    end, committed = made.log.log_end_offset, made.driver.high_watermark
+    made.live(7000)
+    assert made.log.log_end_offset - end == 10
+    assert made.driver.high_watermark - committed == 10
+    assert made.metadata.image.offset == made.log.log_end_offset - 1
+    made.make("t", 1)
+    assert names(made) == ["t"]
+    made.crash()
+    made.lead()
+    assert names(made) == ["t"], "a start goes on behind them"
+
+
+def test_a_controller_with_something_to_do_writes_nothing_else() -> None:
+    made = Controller(metadata_max_idle_interval_ms="700")
+    made.begin()
+    made.settle(700)
+    end = made.log.log_end_offset
+    for number in range(10):
+        made.ask(setting_of_all(1000 + number))
+        made.settle(600)
+    assert made.log.log_end_offset - end <= 11
+
+
+@pytest.mark.parametrize("how", ["never", "no room", "not active"])
+def test_when_nothing_is_written(how: str) -> None:
+    made = Controller(metadata_max_idle_interval_ms="0" if how == "never" else "700")
+    made.begin()
+    if how == "no room":
+        made.storage.capacity_bytes = made.storage.used_bytes
+    if how == "not active":
+        made.manager.stop()
+    end = made.log.log_end_offset
+    made.settle(7000)
+    assert made.log.log_end_offset == end
+    if how == "no room":
+        made.storage.capacity_bytes = None
+        made.settle(1000)
+        assert made.log.log_end_offset > end
+
+
+def setting_of_all(retention_ms: int) -> IncrementalAlterConfigsRequest:
+    change = AlterableConfig(name="log.retention.ms", config_operation=0, value=str(retention_ms))
+    return IncrementalAlterConfigsRequest(
+        resources=[AlterConfigsResource(resource_type=BROKER_RESOURCE, resource_name="", configs=[change])]
+    )

@@ -2,7 +2,7 @@
 
 from broker.metadata.image import MetadataImage
 from broker.metadata.publisher import MetadataPublisher
-from broker.metadata.records import encode_record
+from broker.metadata.records import NO_OP, encode_record
 from broker.protocol.messages.metadata_records import FeatureLevelRecord
 
 
@@ -28,6 +28,21 @@ def test_the_start_is_told_as_one_image() -> None:
     publisher.handle_commit(level(4), 4)
     publisher.handle_commit(level(5), 5)
     assert heard == [(0, 3), (3, 4), (4, 5)]
+
+
+def test_what_says_nothing_is_nobodys_news() -> None:
+    publisher = MetadataPublisher()
+    heard: list[tuple[int, int]] = []
+    publisher.subscribe(lambda before, after: heard.append((before.offset, after.offset)))
+    publisher.handle_commit(level(1), 1)
+    publisher.begin()
+    publisher.handle_commit([NO_OP], 2)
+    publisher.handle_commit([NO_OP, NO_OP], 4)
+    assert (publisher.image.offset, levels(publisher.image), heard) == (4, 1, [(-1, 1)])
+    publisher.handle_commit(level(2), 5)
+    assert (levels(publisher.image), heard[1:]) == (2, [(1, 5)])
+    publisher.handle_commit([NO_OP, *level(3)], 7)
+    assert levels(publisher.image) == 3
 
 
 def test_subscribers_hear_in_the_order_in_which_they_came() -> None:

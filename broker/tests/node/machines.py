@@ -139,12 +139,14 @@ class Machines:
         return max(images, key=lambda image: image.offset).topics[name].partitions[0]
 
     def produce(self, name: str = "t", acks: int = -1, timeout_ms: int = 5000) -> ErrorCode:
-        """One record to the leader, which must be there."""
+        """One record to the leader, which must be there, as soon as it knows that it leads."""
+        leader = self.partition(name).leader
+        self.until(lambda: self[leader].broker.services.replicas.find(name, 0).is_leader)
         image = self.up[0].broker.metadata.image
         data = PartitionProduceData(index=0, records=build_batch([(b"k", b"v")], 1_700_000_000_000))
         topic = TopicProduceData(topic_id=image.topics[name].topic_id, partition_data=[data])
         request = ProduceRequest(acks=acks, timeout_ms=timeout_ms, topic_data=[topic])
-        response = self.ask(self.partition(name).leader, request)
+        response = self.ask(leader, request)
         return ErrorCode(response.responses[0].partition_responses[0].error_code)
 
     def wait_until_in_sync(self, name: str = "t") -> int:

@@ -24,6 +24,8 @@ from broker.raft.messages import (
     Vote,
     VoteAnswer,
 )
+from broker.raft.ports import Timing
+from broker.raft.replica import JITTER_MS
 from broker.raft.roles import Role
 
 NONE = ErrorCode.NONE
@@ -164,6 +166,35 @@ def test_two_refusals_end_an_election_and_the_next_one_is_not_at_once() -> None:
     for peer, request in {e.peer: e.request for e in stage.take()[1]}.items():
         stage.core.observe_answer(peer, request, VoteAnswer(NONE, 5, -1, False), 200)
     assert (stage.core.role, stage.core.epoch) == (Role.PROSPECTIVE, 5)
+
+
+def pauses_of_a_loser(longest_ms: int, times: int = 12) -> list[int]:
+    """How long a candidate that is refused again and again waits before it asks again."""
+    stage = Stage()
+    stage.core.timing = Timing(election_backoff_max_ms=longest_ms)
+    stage.run()
+    pauses = []
+    while len(pauses) < times:
+        for send in stage.take()[1]:
+            if isinstance(send.request, Vote):
+                stage.core.observe_answer(send.peer, send.request, VoteAnswer(NONE, stage.core.epoch, -1, False), stage.now)
+        stage.expect(Role.PROSPECTIVE)
+        pauses.append(stage.core.vote_at - stage.now)
+        stage.run_to(stage.core.vote_at)
+        for send in stage.take()[0]:
+            if isinstance(send.request, Vote) and send.peer == 2:
+                stage.core.observe_answer(2, send.request, VoteAnswer(NONE, stage.core.epoch, -1, True), stage.now)
+        stage.expect(Role.CANDIDATE)
+        stage.core.persisted(stage.core.epoch, stage.log.end_offset, stage.now)
+    return pauses
+
+
+def test_who_loses_again_and_again_waits_longer_up_to_a_bound() -> None:
+    pauses = pauses_of_a_loser(1000)
+    assert pauses[0] <= JITTER_MS
+    assert JITTER_MS < max(pauses) <= 1000
+    assert max(pauses_of_a_loser(30)) <= 30
+    assert set(pauses_of_a_loser(0)) == {0}
 
 
 def vote(stage: Stage, request: Vote) -> tuple[VoteAnswer, bool]:

@@ -15,6 +15,8 @@ from broker.config.sources import combine
 from broker.node.broker import Broker
 from broker.node.runtime import StartError, run
 
+log = logging.getLogger("broker.config")
+
 
 def load_config(file: str | None, overrides: list[str]) -> BrokerConfig:
     """ConfigError names what is wrong, and the file when it cannot be read."""
@@ -39,6 +41,8 @@ def main(argv: list[str]) -> int:
     )
     try:
         config = load_config(options.file, options.override)
+        for line in config.without_effect():
+            log.warning(line)
         run(config, os.environ.get("CLUSTER_ID") or None, _say_ready)
     except (ConfigError, StartError) as error:
         print(f"broker start: {error}", file=sys.stderr)

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.config.definitions import BROKER_SETTINGS, TOPIC_SETTINGS, ConfigError, Setting, find, parse_topic
+from broker.config.definitions import BROKER_SETTINGS, BY_NAME, TOPIC_SETTINGS, ConfigError, Setting, find, parse_topic
+from broker.config.sources import SHIPPED
 
 PLAINTEXT = "PLAINTEXT"
+BOOTSTRAP_SERVERS = "controller.quorum.bootstrap.servers"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,15 @@ class BrokerConfig:
                 setattr(self, attribute(name), value)
         self._check()
 
+    def without_effect(self) -> list[str]:
+        """What was set and changes nothing, with the reason; not what Kafka's shipped files say anyway."""
+        found = []
+        for name, value in self.given.items():
+            setting = BY_NAME[name]
+            if setting.without_effect and setting.render(value) not in (setting.render(setting.default), SHIPPED.get(name)):
+                found.append(f"{name}={setting.render(value)} has no effect: {setting.without_effect}")
+        return found
+
     def value(self, name: str) -> Any:
         """The typed value under Kafka's name; the commonest are attributes as well."""
         return self._values[name]
@@ -130,6 +141,17 @@ class BrokerConfig:
             raise ConfigError(
                 f"node.id={self.node_id} is not among the nodes {', '.join(map(str, ids))} of controller.quorum.voters: "
                 "give this node one of these ids, or add it to the voters of every node"
+            )
+        if not ids:
+            self._check_alone()
+
+    def _check_alone(self) -> None:
+        """Without voters this node is the quorum; one that names others would be a cluster of its own beside theirs."""
+        servers = self.value(BOOTSTRAP_SERVERS)
+        own = {str(endpoint.port) for endpoint in self.listeners if endpoint.name in self.controller_listener_names}
+        if len(servers) > 1 or any(server.rpartition(":")[2] not in own for server in servers):
+            raise ConfigError(
+                f"{BOOTSTRAP_SERVERS}={_listed(servers)} is not supported yet: name the nodes in controller.quorum.voters"
             )
 
     @property

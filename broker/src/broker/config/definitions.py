@@ -33,6 +33,8 @@ class Setting:
     dynamic: bool = False
     # The default follows from another setting (in Kafka it is null), and is not shown as one of its own.
     derived: bool = False
+    # Why nothing here reads it: it is taken because Kafka's shipped files and images have it, and README.md lists it.
+    without_effect: str = ""
 
     def parse(self, text: str) -> Any:
         """The typed value; ConfigError says what is allowed."""
@@ -89,11 +91,22 @@ BROKER_SETTINGS = (
     ),
     Setting("controller.quorum.fetch.timeout.ms", "int", 2000, "When a leader that does not answer is given up.", low=1),
     Setting(
-        "controller.quorum.election.backoff.max.ms", "int", 1000, "Accepted; elections are tried again within 100 ms.", low=0
+        "controller.quorum.election.backoff.max.ms",
+        "int",
+        1000,
+        "How long a candidate that lost waits at most before it asks again.",
+        low=0,
     ),
     Setting("controller.quorum.request.timeout.ms", "int", 2000, "How long the quorum waits for an answer.", low=1),
     Setting("controller.quorum.retry.backoff.ms", "int", 20, "The pause after a request of the quorum failed.", low=0),
-    Setting("controller.quorum.append.linger.ms", "int", 25, "Accepted; what comes during one fsync shares the next.", low=0),
+    Setting(
+        "controller.quorum.append.linger.ms",
+        "int",
+        25,
+        "How long records wait for others before they are written.",
+        low=0,
+        without_effect="a record is written at once, and what comes during one fsync shares the next",
+    ),
     Setting("metadata.log.segment.bytes", "int", 2**30, "Size of a segment of the metadata log.", low=8 * 2**20),
     Setting("metadata.log.segment.ms", "long", 7 * DAY_MS, "Age at which a segment of the metadata log is closed.", low=1),
     Setting("metadata.max.retention.bytes", "long", 100 * 2**20, "Size of metadata log and snapshots; -1 is no bound.", low=-1),
@@ -106,8 +119,20 @@ BROKER_SETTINGS = (
         low=1,
     ),
     Setting("metadata.log.max.snapshot.interval.ms", "long", HOUR_MS, "Age of news that makes a snapshot; 0 is never.", low=0),
-    Setting("metadata.max.idle.interval.ms", "int", 500, "Accepted; an idle controller writes nothing.", low=0),
-    Setting("controller.quorum.bootstrap.servers", "list", (), "Accepted for the sake of shipped files; the voters decide."),
+    Setting(
+        "metadata.max.idle.interval.ms",
+        "int",
+        500,
+        "When an idle controller writes a record that says nothing; 0 is never.",
+        low=0,
+    ),
+    Setting(
+        "controller.quorum.bootstrap.servers",
+        "list",
+        (),
+        "Where a quorum is found whose voters change.",
+        without_effect="voters do not change; controller.quorum.voters names them",
+    ),
     Setting("log.dirs", "list", (), "The directory of all data; one for now."),
     Setting("log.dir", "string", "/tmp/board-broker-logs", "The data directory when log.dirs is not set."),  # noqa: S108
     Setting("num.partitions", "int", 1, "Partitions of a topic that does not say.", low=1),
@@ -228,11 +253,22 @@ BROKER_SETTINGS = (
     Setting("fetch.max.bytes", "int", 55 * 2**20, "The most bytes of one fetch answer.", low=1024),
     Setting("max.incremental.fetch.session.cache.slots", "int", 1000, "Fetch sessions at the same time.", low=0),
     Setting("max.request.partition.size.limit", "int", 2000, "Partitions in one page of a description.", low=1),
-    Setting("num.network.threads", "int", 3, "Accepted; one event loop does the work.", low=1),
-    Setting("num.io.threads", "int", 8, "Accepted; one event loop does the work.", low=1),
-    Setting("socket.send.buffer.bytes", "int", 102400, "Accepted; the system decides.", low=-1),
-    Setting("socket.receive.buffer.bytes", "int", 102400, "Accepted; the system decides.", low=-1),
-    Setting("num.recovery.threads.per.data.dir", "int", 2, "Accepted; recovery is done by one thread.", low=1),
+    Setting(
+        "num.network.threads", "int", 3, "Threads that read and write.", low=1, without_effect="one event loop does the work"
+    ),
+    Setting(
+        "num.io.threads", "int", 8, "Threads that do what requests ask for.", low=1, without_effect="one event loop does the work"
+    ),
+    Setting("socket.send.buffer.bytes", "int", 102400, "SO_SNDBUF.", low=-1, without_effect="the operating system decides"),
+    Setting("socket.receive.buffer.bytes", "int", 102400, "SO_RCVBUF.", low=-1, without_effect="the operating system decides"),
+    Setting(
+        "num.recovery.threads.per.data.dir",
+        "int",
+        2,
+        "Threads that check logs at the start.",
+        low=1,
+        without_effect="one thread checks them",
+    ),
     Setting("log.retention.hours", "int", 168, "Retention in hours, when log.retention.ms is not set."),
     Setting("offsets.topic.num.partitions", "int", 50, "Partitions of __consumer_offsets.", low=1),
     Setting("offsets.topic.replication.factor", "int", 3, "Replicas of __consumer_offsets.", low=1),
@@ -245,10 +281,38 @@ BROKER_SETTINGS = (
     Setting("group.min.session.timeout.ms", "int", 6000, "The shortest session time-out.", low=1),
     Setting("group.max.session.timeout.ms", "int", 1_800_000, "The longest session time-out.", low=1),
     Setting("group.max.size", "int", INT_MAX, "Members of one group.", low=1),
-    Setting("transaction.state.log.replication.factor", "int", 3, "Accepted; transactions are not there yet.", low=1),
-    Setting("transaction.state.log.min.isr", "int", 2, "Accepted; transactions are not there yet.", low=1),
-    Setting("share.coordinator.state.topic.replication.factor", "int", 3, "Accepted; share groups are not there yet.", low=1),
-    Setting("share.coordinator.state.topic.min.isr", "int", 2, "Accepted; share groups are not there yet.", low=1),
+    Setting(
+        "transaction.state.log.replication.factor",
+        "int",
+        3,
+        "Replicas of __transaction_state.",
+        low=1,
+        without_effect="transactions are not there yet",
+    ),
+    Setting(
+        "transaction.state.log.min.isr",
+        "int",
+        2,
+        "min.insync.replicas of __transaction_state.",
+        low=1,
+        without_effect="transactions are not there yet",
+    ),
+    Setting(
+        "share.coordinator.state.topic.replication.factor",
+        "int",
+        3,
+        "Replicas of __share_group_state.",
+        low=1,
+        without_effect="share groups are not there yet",
+    ),
+    Setting(
+        "share.coordinator.state.topic.min.isr",
+        "int",
+        2,
+        "min.insync.replicas of __share_group_state.",
+        low=1,
+        without_effect="share groups are not there yet",
+    ),
     Setting("unclean.leader.election.interval.ms", "long", 300_000, "How often unclean elections are looked for.", low=1),
     Setting("auto.leader.rebalance.enable", "boolean", True, "Give preferred leaders back."),
     Setting("leader.imbalance.check.interval.seconds", "long", 300, "How often preferred leaders are given back.", low=1),

@@ -5,8 +5,10 @@ in one turn cannot contradict each other, and the answer waits for the commit; a
 was not committed, and begins anew from the committed image when it leads again. Source: ``QuorumController``.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from broker.clock.port import Clock, Timer
@@ -17,7 +19,7 @@ from broker.controller.context import Context
 from broker.controller.sessions import BrokerSessions, Session
 from broker.core import Result
 from broker.metadata.image import MetadataImage
-from broker.metadata.records import decode_record, encode_record
+from broker.metadata.records import NO_OP, decode_record, encode_record, is_no_op
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.protocol.message import Record, Request, Response
 from broker.protocol.messages.allocate_producer_ids import AllocateProducerIdsRequest, AllocateProducerIdsResponse
@@ -100,6 +102,9 @@ class ControllerManager:
     # The quorum's side.
 
     def handle_commit(self, values: Sequence[bytes], last_offset: int) -> None:
+        if is_no_op(values):
+            self._committed = replace(self._committed, offset=last_offset)
+            return
         self._committed = self._committed.apply([decode_record(value) for value in values], last_offset)
 
     def handle_snapshot(self, batches: Iterable[Sequence[bytes]], last_offset: int, last_epoch: int) -> None:
@@ -127,6 +132,7 @@ class ControllerManager:
         self._sessions.begin(self._image.brokers.values(), self._clock.monotonic_ms())
         self._schedule_sessions()
         self._schedule_elections()
+        self._schedule_no_op()
         self._on_active()
 
     def stop(self) -> None:
@@ -249,3 +255,21 @@ class ControllerManager:
             self._every(name, interval_ms, decide)
 
         self._timers[name] = self._clock.call_at(self._clock.monotonic_ms() + interval_ms, run)
+
+    # Nothing.
+
+    def _schedule_no_op(self) -> None:
+        """A record now and then although nothing happens, so that the quorum shows that it can commit (KIP-835)."""
+        interval_ms = self._config.value("metadata.max.idle.interval.ms")
+        end_offset = self._driver.log.log_end_offset
+
+        def write() -> None:
+            if self._driver.log.log_end_offset == end_offset:
+                # Who has no room now has none for that either, and it is nothing that is lost.
+                with contextlib.suppress(KafkaError):
+                    last_offset = self._driver.append([NO_OP], lambda code: None)
+                    self._image = replace(self._image, offset=last_offset)
+            self._schedule_no_op()
+
+        if interval_ms:
+            self._timers["no-op"] = self._clock.call_at(self._clock.monotonic_ms() + interval_ms, write)

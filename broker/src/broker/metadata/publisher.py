@@ -1,9 +1,10 @@
 """Keeps the current image and tells its subscribers, in the order in which they came, of every new one."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from broker.metadata.image import MetadataImage
-from broker.metadata.records import decode_record
+from broker.metadata.records import decode_record, is_no_op
 
 Subscriber = Callable[[MetadataImage, MetadataImage], None]
 
@@ -25,7 +26,10 @@ class MetadataPublisher:
         self._subscribers.append(subscriber)
 
     def handle_commit(self, values: Sequence[bytes], last_offset: int) -> None:
-        """A batch of records was committed."""
+        """A batch of records was committed; of one that says nothing nobody is told."""
+        if is_no_op(values):
+            self.image = replace(self.image, offset=last_offset)
+            return
         self.image = self.image.apply([decode_record(value) for value in values], last_offset)
         if self._begun:
             self._tell()

@@ -3,6 +3,8 @@
 Which version of a record is written follows from the finalised metadata.version (`RECORD_VERSIONS`, for 4.3-IV0).
 """
 
+from collections.abc import Sequence
+
 from broker.protocol import codec
 from broker.protocol.compiler import LongNumber, read_uvarint, write_uvarint
 from broker.protocol.message import Record
@@ -36,6 +38,14 @@ def encode_record(record: Record) -> bytes:
     for part in codec.encode(record, version):
         out += part
     return bytes(out)
+
+
+NO_OP = encode_record(records.NoOpRecord())
+
+
+def is_no_op(values: Sequence[bytes]) -> bool:
+    """Whether records say nothing: those of an idle controller are not decoded one by one."""
+    return all(value == NO_OP for value in values)
 
 
 def decode_record(value: Buffer) -> Record:

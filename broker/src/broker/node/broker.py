@@ -354,6 +354,9 @@ class Broker:
         """End at once, after a failure at any time: clients are cut off, and nothing more is written or promised."""
         self._stopping = True
         self.disk_watch.stop()
+        if hasattr(self, "channel"):
+            self.controller.stop()
+            self.driver.stop()
         if hasattr(self, "upkeep"):
             self.upkeep.stop()
         if hasattr(self, "acceptor"):

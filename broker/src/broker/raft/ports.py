@@ -38,6 +38,7 @@ class Timing:
     retry_backoff_ms: int = 20
     fetch_wait_ms: int = 500
     fetch_bytes: int = 1 << 20
+    election_backoff_max_ms: int = 1000
 
     @property
     def check_quorum_ms(self) -> int:

@@ -18,6 +18,8 @@ from broker.raft.roles import Role, check
 
 # How long to wait at most before a vote is asked for when the leader is known to be gone, or this replica has just started.
 JITTER_MS = 100
+# How often that is doubled at most for a candidate that loses one election after the other.
+DOUBLINGS_MAX = 10
 
 
 class Replica:
@@ -52,6 +54,8 @@ class Replica:
         # Prospective, or a candidate: the votes, and when a prospective replica begins to ask.
         self.tally = Tally(voters)
         self.vote_at = 0
+        # Since somebody led.
+        self._elections_lost = 0
         # Follower: whether the leader ever answered, whether it is known to be gone, what it has committed, and whether the
         # shell is busy with the log.
         self._fetched = False
@@ -175,6 +179,7 @@ class Replica:
     def _follow(self, leader_id: int, epoch: int, now: int) -> None:
         voted_id = self.election.voted_id if epoch == self.epoch else NOBODY
         self._set_election(ElectionState(epoch, voted_id, leader_id))
+        self._elections_lost = 0
         self._become(Role.FOLLOWER, now + self.timing.fetch_timeout_ms)
         self._leader_committed = 0
 
@@ -203,7 +208,10 @@ class Replica:
     def _lose(self, now: int) -> None:
         """A candidate asks again; a prospective replica, too, while its leader is gone; else it goes back to that, or waits."""
         if self.role is Role.CANDIDATE:
-            self._stand(now, JITTER_MS)
+            # Two that go on standing in each other's way wait longer each time, and not equally long.
+            self._elections_lost += 1
+            longest_ms = JITTER_MS << min(self._elections_lost - 1, DOUBLINGS_MAX)
+            self._stand(now, min(longest_ms, self.timing.election_backoff_max_ms))
         elif self._gone:
             self._ask_anew(now, JITTER_MS)
         elif self.leader_id == NOBODY:
@@ -214,6 +222,7 @@ class Replica:
     def _lead(self, now: int) -> None:
         granting = self.tally.granting
         self._set_election(replace(self.election, leader_id=self.node_id))
+        self._elections_lost = 0
         self._become(Role.LEADER, None)
         self.leader = self.leader_state(self.node_id, self.voters, self.log.end_offset, now)
         self._at_once.append(OpenEpoch(self.epoch, granting))

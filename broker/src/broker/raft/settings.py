@@ -28,6 +28,7 @@ class QuorumSettings:
                 config.value("controller.quorum.retry.backoff.ms"),
                 # A leader that has no news has to be heard nevertheless.
                 min(Timing().fetch_wait_ms, fetch_timeout_ms // 4),
+                election_backoff_max_ms=config.value("controller.quorum.election.backoff.max.ms"),
             ),
             request_timeout_ms=config.value("controller.quorum.request.timeout.ms"),
             listener_name=config.controller_listener_names[0] if config.controller_listener_names else "CONTROLLER",
