@@ -11,6 +11,7 @@ from broker.protocol.errors import ErrorCode, KafkaError
 from broker.record.batch import TimestampType, iter_batches
 from broker.record.builder import build_batch
 from broker.record.records import iter_records
+from broker.storage.simulated import CrashMode
 
 from .disk import Config, Disk, append, batch, headers, records
 
@@ -280,12 +281,40 @@ def test_where_an_epoch_ends() -> None:
     assert [log.end_offset_for_epoch(epoch) for epoch in (0, 1, 3, 4, 5)] == [(0, 0), (1, 2), (1, 2), (4, 3), (-1, -1)]
 
 
-def test_the_checkpoint_of_the_epochs_follows() -> None:
+def test_the_checkpoint_of_the_epochs_follows_with_the_next_flush() -> None:
+    """Many logs that begin an epoch at the same time touch no file for it."""
     disk = Disk()
     log = disk.open()
     append(log, epoch=1)
     log.assign_epoch(5, 1)
+    assert LEADER_EPOCHS not in disk.names()
+    log.flush_soon(lambda error: None)
+    disk.settle()
     assert disk.read(LEADER_EPOCHS) == b"0\n2\n1 0\n5 1\n"
+    log.assign_epoch(7, 1)
+    log.close(clean=True)
+    assert disk.read(LEADER_EPOCHS) == b"0\n2\n1 0\n7 1\n"
+
+
+@pytest.mark.parametrize("mode", ["process", "torn"])
+@pytest.mark.parametrize("flushed", [0, 1, 2, 3])
+def test_epochs_that_were_not_written_are_read_from_the_batches(flushed: int, mode: CrashMode) -> None:
+    """A crash anywhere between the leader changes and the flush."""
+    disk = Disk()
+    log = disk.open()
+    log.assign_epoch(0, 0)
+    for epoch in (1, 4, 6):
+        log.assign_epoch(epoch, log.log_end_offset)
+        append(log, 2, epoch=epoch)
+        if epoch <= (0, 1, 4, 6)[flushed]:
+            log.flush_soon(lambda error: None)
+            disk.settle()
+    durable, point = log.persisted_end_offset, log.durability.recovery_point
+    before = log.epochs.entries
+    disk.crash(3, mode)
+    again = disk.open(recovery_point=point)
+    assert durable == 2 * flushed <= again.log_end_offset
+    assert again.epochs.entries == [entry for entry in before if entry[1] < again.log_end_offset]
 
 
 # Retention.

@@ -80,6 +80,10 @@ class Durability:
             self.recovery_point = end_offset
             self._on_cut()
 
+    def epochs_changed(self) -> None:
+        """The checkpoint lacks an epoch; the next flush writes it."""
+        self._epochs_durable = False
+
     def save_epochs(self) -> bool:
         """Replace the checkpoint, to be fsynced by the next flush; False when that must try again."""
         self._epochs_durable = False
@@ -212,8 +216,10 @@ class Durability:
                 segment.fsync_indexes()
         if not self._names_durable:
             self._fsync_topic_id()
-        if changed or log.epochs.dirty:
+        if changed:
             self._storage.write_atomically(f"{log.directory}/{LEADER_EPOCHS}", log.epochs.render())
+        elif log.epochs.dirty:
+            self.save_epochs()  # Of epochs without records: whether they survive does not matter.
         self.persisted_end_offset = self.recovery_point = log.log_end_offset
 
     def _fsync_topic_id(self) -> None:

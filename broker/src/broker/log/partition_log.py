@@ -267,9 +267,12 @@ class PartitionLog:
         self._storage.write_atomically(path, producer_snapshot.encode(self.producers), durable=durable)
 
     def assign_epoch(self, epoch: int, start_offset: int) -> None:
-        """Note that a leader epoch begins at an offset, if that is news."""
+        """Note that a leader epoch begins at an offset, if that is news.
+
+        The next flush writes it down: a thousand leader changes touch no file, and until then the batch headers say it.
+        """
         if self.epochs.assign(epoch, start_offset):
-            self.durability.save_epochs()
+            self.durability.epochs_changed()
 
     # Truncating.
 
