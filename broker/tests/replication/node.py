@@ -47,9 +47,9 @@ def no_fetcher(leader_id: int, host: str, port: int) -> ReplicaFetcher:
 class Node:
     """A node without a network: its disk and what was agreed on outlive it."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, disk: type[SimulatedStorage] = SimulatedStorage, **settings: str) -> None:
         self.clock = SimulatedClock()
-        self.storage = SimulatedStorage(self.clock)
+        self.storage = disk(self.clock)
         self.storage.make_directory(ROOT)
         self.storage.fsync_directory("/")
         self.failures: list[LogDirFailure] = []

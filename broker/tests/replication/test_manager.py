@@ -3,6 +3,7 @@
 import errno
 
 import pytest
+from broker.clock.simulated import SimulatedClock
 from broker.log.file_names import PARTITION_METADATA
 from broker.metadata.image import BROKER_RESOURCE
 from broker.metadata.records import encode_record
@@ -14,7 +15,8 @@ from broker.protocol.messages.metadata_records import (
     RemoveTopicRecord,
     TopicRecord,
 )
-from broker.replication.manager import dynamic_broker_settings
+from broker.replication.manager import MAKING_MS, dynamic_broker_settings
+from broker.storage.simulated import SimulatedStorage
 
 from .node import ROOT, Node, batch, partition_record, topic_id
 
@@ -42,6 +44,62 @@ def test_more_partitions() -> None:
     node.agree(partition_record(1, 1))
     assert node.replicas.find("t", 0) is first
     assert node.replicas.find("t", 1).log.log_end_offset == 0
+
+
+MANY, AT_ONCE = 15, 5
+
+
+class SlowDisk(SimulatedStorage):
+    """Making a directory takes so long that a turn has time for five."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self._time = clock
+
+    def make_directory(self, path: str) -> None:
+        super().make_directory(path)
+        self._time.now_ms += MAKING_MS // AT_ONCE
+
+
+def many(topic: str) -> Node:
+    """A node that has just heard of more partitions than it makes at once."""
+    node = Node(SlowDisk)
+    node.create()
+    node.turn()
+    node.agree(TopicRecord(name=topic, topic_id=topic_id(2)), *(partition_record(2, index) for index in range(MANY)))
+    return node
+
+
+def test_many_partitions_are_made_some_at_a_time() -> None:
+    node = many("many")
+    assert len(node.replicas.partitions) == 1 + AT_ONCE
+    assert code(node, "many", AT_ONCE) is ErrorCode.NOT_LEADER_OR_FOLLOWER, "its turn comes"
+    assert node.clock.step()
+    assert len(node.replicas.partitions) == 1 + 2 * AT_ONCE
+    node.settle(100)
+    assert len(node.replicas.partitions) == 1 + MANY
+    assert node.replicas.find("many", MANY - 1).is_leader
+
+
+def test_those_of_the_coordinators_and_of_the_start_do_not_wait() -> None:
+    node = many("__consumer_offsets")
+    assert len(node.replicas.partitions) == 1 + MANY
+    node.crash()
+    assert len(node.replicas.partitions) == 1 + MANY
+
+
+def test_a_topic_that_is_deleted_meanwhile() -> None:
+    node = many("many")
+    node.remove(2)
+    node.settle(100)
+    assert [key for key in node.replicas.partitions if key[0] == "many"] == []
+
+
+def test_nothing_is_made_after_a_stop() -> None:
+    node = many("many")
+    node.replicas.stop()
+    node.settle(100)
+    assert len(node.replicas.partitions) == 1 + AT_ONCE
 
 
 def test_what_others_hold_is_not_here() -> None:

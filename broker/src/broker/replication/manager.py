@@ -2,7 +2,8 @@
 
 Appends and high watermarks wake waiters once per turn of the loop, however many there were. Leaves out: what a leader or a
 follower does (`partition`), who the ISR is (`leader_state`, `isr_updates`), how records come from a leader (`fetcher`).
-A partition that a full disk leaves no room for is answered with KAFKA_STORAGE_ERROR and made as soon as there is some.
+A partition that a full disk leaves no room for is answered with KAFKA_STORAGE_ERROR and made as soon as there is some. Many new
+ones are made some at a time, so that heartbeats go on meanwhile.
 Source: ``ReplicaManager``.
 """
 
@@ -18,6 +19,7 @@ from broker.log.log_manager import LogManager
 from broker.log.partition_log import AppendInfo
 from broker.log.properties import DirectoryError
 from broker.metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataImage, PartitionImage, TopicImage
+from broker.metadata.topic_names import CONSUMER_OFFSETS
 from broker.protocol.errors import ErrorCode, KafkaError
 from broker.replication.fetcher import ReplicaFetcher
 from broker.replication.isr_updates import ControllerChannel, IsrUpdates
@@ -28,6 +30,8 @@ from broker.replication.waiting import SWEEP_MS, OnAnswer
 from broker.storage.port import Buffer
 
 log = logging.getLogger("broker.replication")
+# How long one turn of the loop may make new partitions: on a busy disk each takes milliseconds.
+MAKING_MS = 200
 # A deadline that does not come.
 NEVER_MS = 2**62
 Key = tuple[str, int]
@@ -59,6 +63,9 @@ class ReplicaManager:
         self._begun = False
         # Partitions of the image that wait for room on the disk.
         self._unmade: dict[Key, None] = {}
+        # Those that wait for another turn, and when this one began to make some; None when it did not.
+        self._later: dict[Key, None] = {}
+        self._making_since_ms: int | None = None
         self._fetchers: dict[int, ReplicaFetcher] = {}
         self._fetcher_addresses: dict[int, tuple[str, int]] = {}
         # By the ids of followers.
@@ -82,6 +89,7 @@ class ReplicaManager:
         for fetcher in self._fetchers.values():
             fetcher.close()
         self._fetchers.clear()
+        self._later.clear()
         for partition in self.partitions.values():
             partition.produces.fail(ErrorCode.NOT_LEADER_OR_FOLLOWER)
 
@@ -116,7 +124,7 @@ class ReplicaManager:
             if partition is None:
                 if self._config.node_id not in state.replicas:
                     continue
-                partition = self._make(topic, index, config)
+                partition = self._make_in_turn(topic, index, config)
                 if partition is None:
                     continue
             if partition.log.config is not config:
@@ -124,6 +132,27 @@ class ReplicaManager:
                 partition.limits.min_insync_replicas = config.min_insync_replicas
             if state is not partition.image:
                 self._change_role(partition, state)
+
+    def _make_in_turn(self, topic: TopicImage, index: int, config: TopicConfig) -> Partition | None:
+        """None when it has to wait. At the start nothing does, and group coordinators do not wait for their partitions."""
+        key = (topic.name, index)
+        now = self._clock.monotonic_ms()
+        if self._making_since_ms is None:
+            self._making_since_ms = now
+            self._clock.call_soon(self._make_rest)
+        if now - self._making_since_ms >= MAKING_MS and self._begun and topic.name != CONSUMER_OFFSETS:
+            self._later[key] = None
+            return None
+        self._later.pop(key, None)
+        return self._make(topic, index, config)
+
+    def _make_rest(self) -> None:
+        """Another turn: go on with those that wait for it."""
+        self._making_since_ms = None
+        if self._later:
+            for name in dict.fromkeys(topic for topic, _ in self._later):
+                self._update(self._image.topics[name], self._image, self._dynamic)
+            self._check_fetchers()
 
     def _make(self, topic: TopicImage, index: int, config: TopicConfig) -> Partition | None:
         """A partition with its log; None when there is no room for it now, or the log directory has failed."""
@@ -182,6 +211,7 @@ class ReplicaManager:
         delay = config.file_delete_delay_ms if config is not None else 0
         for index in topic.partitions:
             self._unmade.pop((topic.name, index), None)
+            self._later.pop((topic.name, index), None)
             partition = self.partitions.pop((topic.name, index), None)
             if partition is not None:
                 self._stop_fetching(partition)
