@@ -5,7 +5,7 @@ grows with every completed join phase. Source: ``ClassicGroup``, ``ClassicGroupM
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -223,8 +223,8 @@ class ClassicGroup:
 
     # On disk.
 
-    def to_value(self) -> GroupMetadataValue:
-        """The generation as it is written, assignments included."""
+    def to_value(self, assignments: Mapping[str, bytes] | None = None) -> GroupMetadataValue:
+        """The generation as it is written, with the assignments that hold, or are to hold, by member."""
         return GroupMetadataValue(
             protocol_type=self.protocol_type or "",
             generation=self.generation,
@@ -240,7 +240,7 @@ class ClassicGroup:
                     rebalance_timeout=member.rebalance_timeout_ms,
                     session_timeout=member.session_timeout_ms,
                     subscription=member.metadata(self.protocol_name),
-                    assignment=member.assignment,
+                    assignment=member.assignment if assignments is None else assignments.get(member.member_id, b""),
                 )
                 for member in self.members.values()
             ],

@@ -135,25 +135,22 @@ class Rebalance:
     # The sync phase.
 
     def assign(self, group: ClassicGroup, assignments: dict[str, bytes]) -> None:
-        """The leader has spoken: write it, then tell everybody."""
-        before = {member.member_id: member.assignment for member in group.members.values()}
-        for member in group.members.values():
-            member.assignment = assignments.get(member.member_id, b"")
+        """The leader has spoken: write it, then tell everybody. Nobody is shown what is not committed."""
         generation = group.generation
 
         def written(code: ErrorCode) -> None:
             if group.state is not GroupState.COMPLETING_REBALANCE or group.generation != generation:
                 return
             if code is not ErrorCode.NONE:
-                for member in group.members.values():
-                    member.assignment = before.get(member.member_id, b"")
                 self.fail_sync(group, code)
                 self._prepare(group, f"the assignment could not be written: {code.name}")
                 return
+            for member in group.members.values():
+                member.assignment = assignments.get(member.member_id, b"")
             group.move_to(GroupState.STABLE, self._clock.wall_ms())
             self.tell_assignments(group)
 
-        self._shard.write([group_record(group.group_id, group.to_value())], written)
+        self._shard.write([group_record(group.group_id, group.to_value(assignments))], written)
 
     def tell_assignments(self, group: ClassicGroup) -> None:
         for member in list(group.members.values()):
