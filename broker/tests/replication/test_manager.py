@@ -1,6 +1,7 @@
 """All partitions of a node: made, changed and deleted as the metadata says, and waiters woken once per turn."""
 
 import errno
+import random
 
 import pytest
 from broker.clock.simulated import SimulatedClock
@@ -335,3 +336,23 @@ def test_a_directory_that_cannot_be_opened_is_told_of() -> None:
     node.crash()
     assert len(node.failures) == 1
     assert "unfinished compaction; let Apache Kafka finish it" in str(node.failures[0])
+
+
+def test_a_thousand_leader_changes_touch_no_file() -> None:
+    """What they begin is written with the next flush; after a crash before that the batch headers say it."""
+    count = 330
+    node = Node()
+    node.create(partitions=count)
+    node.settle()
+    for partition in node.replicas.partitions.values():
+        node.replicas.append(partition, batch(2), 1)
+    node.storage.die_after(0, random.Random(1))  # in the next operation that changes something
+    node.agree(*(PartitionChangeRecord(partition_id=index, topic_id=topic_id(1), leader=1) for index in range(count)))
+    assert {partition.leader_epoch for partition in node.replicas.partitions.values()} == {1}
+    node.storage.live_on()
+    for partition in node.replicas.partitions.values():
+        node.replicas.append(partition, batch(3), 1)
+    node.crash()
+    entries = [partition.log.epochs.entries for partition in node.replicas.partitions.values()]
+    # A new life of this node leads in the same epoch.
+    assert entries == [[(0, 0), (1, 2)]] * count
