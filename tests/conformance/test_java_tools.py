@@ -186,9 +186,6 @@ MASKS = (
     (re.compile(r"TopicId: \S+"), "TopicId: ID"),
     (re.compile(r"ClusterId: +\S+"), "ClusterId: ID"),
     (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),
-    # Kafka finalises eligible leader replicas, and with them this setting for all brokers; ours does not yet (README).
-    (re.compile(r"Configs: min\.insync\.replicas=1,?"), "Configs: "),
-    (re.compile(r"DYNAMIC_DEFAULT_BROKER_CONFIG:min\.insync\.replicas=1, "), ""),
 )
 # What a topic can be configured by here; Kafka has more, and ours refuses those by name.
 TOPIC_SETTINGS_MIN = 14

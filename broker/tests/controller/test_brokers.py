@@ -16,7 +16,7 @@ from broker.controller.brokers import (
     unregister,
 )
 from broker.controller.topics import create_topics
-from broker.metadata.image import BROKER_RESOURCE, NO_LEADER, EndpointImage, PartitionImage
+from broker.metadata.image import BROKER_RESOURCE, NO_LEADER, EndpointImage, FeatureRange, PartitionImage
 from broker.metadata.records import ELR_VERSION, METADATA_VERSION
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.allocate_producer_ids import AllocateProducerIdsRequest
@@ -458,6 +458,9 @@ def test_a_controller_makes_its_endpoints_known() -> None:
     assert [(one.name, one.min_supported_version, one.max_supported_version) for one in record.features] == [
         ("metadata.version", 7, 30)
     ]
+    known = cluster.image.controllers[3]
+    assert known.endpoint("CONTROLLER") == EndpointImage("CONTROLLER", "h", 9093)
+    assert known.features == (FeatureRange("metadata.version", 7, 30),)
 
 
 def test_every_block_of_producer_ids_is_given_once() -> None:

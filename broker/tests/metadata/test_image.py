@@ -6,28 +6,34 @@ import pytest
 from broker.metadata.image import (
     BROKER_RESOURCE,
     TOPIC_RESOURCE,
+    ControllerImage,
     EndpointImage,
+    FeatureRange,
     MetadataImage,
     PartitionImage,
 )
 from broker.protocol.message import Record
 from broker.protocol.messages.metadata_records import (
     BrokerEndpoint,
+    BrokerFeature,
     BrokerRegistrationChangeRecord,
     ConfigRecord,
+    ControllerEndpoint,
+    ControllerFeature,
     FeatureLevelRecord,
     NoOpRecord,
     PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
     RegisterBrokerRecord,
+    RegisterControllerRecord,
     RemoveTopicRecord,
     TopicRecord,
     UnregisterBrokerRecord,
 )
 
 ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
-PARTS = ("topics", "names_by_id", "brokers", "configs", "features")
+PARTS = ("topics", "names_by_id", "brokers", "controllers", "configs", "features")
 
 
 def partition(topic_id: uuid.UUID, index: int = 0, leader: int = 1) -> PartitionRecord:
@@ -53,9 +59,19 @@ def broker(broker_id: int = 1, **settings: bool) -> RegisterBrokerRecord:
         incarnation_id=uuid.UUID(int=5),
         broker_epoch=4,
         end_points=[BrokerEndpoint(name="PLAINTEXT", host="h", port=9092), BrokerEndpoint(name="INSIDE", host="i", port=1)],
+        features=[BrokerFeature(name="f", min_supported_version=1, max_supported_version=2)],
         rack="r",
         log_dirs=[uuid.UUID(int=6)],
         **settings,
+    )
+
+
+def controller(controller_id: int = 1, life: int = 5) -> RegisterControllerRecord:
+    return RegisterControllerRecord(
+        controller_id=controller_id,
+        incarnation_id=uuid.UUID(int=life),
+        end_points=[ControllerEndpoint(name="CONTROLLER", host="c", port=9093)],
+        features=[ControllerFeature(name="f", min_supported_version=1, max_supported_version=2)],
     )
 
 
@@ -108,6 +124,7 @@ def test_an_image_does_not_change(image: MetadataImage) -> None:
         (TopicRecord(name="u", topic_id=TWO), {"topics", "names_by_id"}),
         (RemoveTopicRecord(topic_id=ONE), {"topics", "names_by_id"}),
         (BrokerRegistrationChangeRecord(broker_id=1, broker_epoch=4, fenced=-1), {"brokers"}),
+        (controller(), {"controllers"}),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Record) else "",
 )
@@ -198,6 +215,35 @@ def test_a_broker_is_fenced_and_unfenced(image: MetadataImage) -> None:
     stopping = unfenced.apply([change(in_controlled_shutdown=1)], 5)
     assert (stopping.brokers[1].fenced, stopping.brokers[1].in_controlled_shutdown) == (False, True)
     assert stopping.apply([change(fenced=1)], 6).brokers[1].fenced
+
+
+def test_a_broker_says_other_directories(image: MetadataImage) -> None:
+    assert (image.brokers[1].features, image.brokers[1].cordoned_directories) == ((FeatureRange("f", 1, 2),), None)
+
+    def change(**what: list[uuid.UUID] | None) -> BrokerRegistrationChangeRecord:
+        return BrokerRegistrationChangeRecord(broker_id=1, broker_epoch=4, **what)
+
+    moved = image.apply([change(log_dirs=[ONE, TWO], cordoned_log_dirs=[TWO])], 4)
+    assert (moved.brokers[1].directories, moved.brokers[1].cordoned_directories) == ((ONE, TWO), (TWO,))
+    same = moved.apply([change(cordoned_log_dirs=None)], 5)
+    assert (same.brokers[1].directories, same.brokers[1].cordoned_directories) == ((ONE, TWO), (TWO,))
+    assert same.apply([change(cordoned_log_dirs=[])], 6).brokers[1].cordoned_directories == ()
+
+
+def test_a_controller_registers_and_again_in_another_life(image: MetadataImage) -> None:
+    endpoints = (EndpointImage("CONTROLLER", "c", 9093),)
+    known = image.apply([controller()], 4)
+    assert known.controllers == {1: ControllerImage(1, uuid.UUID(int=5), endpoints, (FeatureRange("f", 1, 2),))}
+    assert known.controllers[1].endpoint("CONTROLLER") == endpoints[0]
+    assert known.controllers[1].endpoint("OTHER") is None
+    again = known.apply([controller(life=6), controller(2)], 6)
+    assert {one: found.incarnation_id.int for one, found in again.controllers.items()} == {1: 6, 2: 5}
+
+
+def test_a_feature_at_level_0_is_not_finalised(image: MetadataImage) -> None:
+    after = image.apply([FeatureLevelRecord(name="f", feature_level=1), FeatureLevelRecord(name="g", feature_level=2)], 5)
+    less = after.apply([FeatureLevelRecord(name="f", feature_level=0), FeatureLevelRecord(name="h", feature_level=0)], 7)
+    assert (after.features, less.features) == ({"f": 1, "g": 2}, {"g": 2})
 
 
 def test_a_broker_goes(image: MetadataImage) -> None:

@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+from broker.metadata.image import EndpointImage
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 from broker.protocol.messages.describe_topic_partitions import DescribeTopicPartitionsRequest, TopicRequest
@@ -164,6 +165,17 @@ def test_the_first_records_of_a_new_leader_are_soon_committed(machines: Machines
     for _ in range(3):
         assert machines.produce("u") is ErrorCode.NONE
     assert machines.time.now_ms - began < REPLICA_FETCH_WAIT_MS
+
+
+def test_controllers_make_themselves_known_in_each_of_their_lives(machines: Machines) -> None:
+    machines.until(lambda: all(sorted(one.broker.metadata.image.controllers) == list(IDS) for one in machines.up))
+    before = machines[1].broker.metadata.image.controllers
+    assert [before[one].endpoint("CONTROLLER") for one in IDS] == [EndpointImage("CONTROLLER", f"b{one}", 9093) for one in IDS]
+    machines[2].kill()
+    machines.start(2)
+    machines.until(lambda: machines[3].broker.metadata.image.controllers[2].incarnation_id != before[2].incarnation_id)
+    after = machines[3].broker.metadata.image.controllers
+    assert (after[1], after[3]) == (before[1], before[3])
 
 
 def test_who_is_eligible_is_told(machines: Machines) -> None:

@@ -45,11 +45,21 @@ class TopicImage:
 
 @dataclass(frozen=True, slots=True)
 class EndpointImage:
-    """A listener of a broker as others reach it."""
+    """A listener of a node as others reach it. `security_protocol`: ``SecurityProtocol``, 0 is PLAINTEXT."""
 
     name: str
     host: str
     port: int
+    security_protocol: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRange:
+    """The levels of a feature that a node supports."""
+
+    name: str
+    lowest: int
+    highest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,24 @@ class BrokerImage:
     fenced: bool = True
     in_controlled_shutdown: bool = False
     directories: tuple[uuid.UUID, ...] = ()
+    # Directories that get no new partitions; None when it never said so (KIP-1066).
+    cordoned_directories: tuple[uuid.UUID, ...] | None = None
+    features: tuple[FeatureRange, ...] = ()
     # Where its registration stands in the metadata log.
     registered_at: int = -1
+
+    def endpoint(self, listener_name: str) -> EndpointImage | None:
+        return next((endpoint for endpoint in self.endpoints if endpoint.name == listener_name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerImage:
+    """One registered controller (KIP-919)."""
+
+    controller_id: int
+    incarnation_id: uuid.UUID
+    endpoints: tuple[EndpointImage, ...]
+    features: tuple[FeatureRange, ...] = ()
 
     def endpoint(self, listener_name: str) -> EndpointImage | None:
         return next((endpoint for endpoint in self.endpoints if endpoint.name == listener_name), None)
@@ -79,6 +105,7 @@ class MetadataImage:
     topics: Mapping[str, TopicImage] = field(default_factory=dict)
     names_by_id: Mapping[uuid.UUID, str] = field(default_factory=dict)
     brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
+    controllers: Mapping[int, ControllerImage] = field(default_factory=dict)
     configs: Mapping[ResourceKey, Mapping[str, str]] = field(default_factory=dict)
     features: Mapping[str, int] = field(default_factory=dict)
     next_producer_id: int = 0
@@ -137,6 +164,10 @@ class _Builder:
     @property
     def brokers(self) -> dict[int, BrokerImage]:
         return self._part("brokers")
+
+    @property
+    def controllers(self) -> dict[int, ControllerImage]:
+        return self._part("controllers")
 
     @property
     def configs(self) -> dict[ResourceKey, Mapping[str, str]]:
@@ -217,11 +248,13 @@ class _Builder:
             record.broker_id,
             record.broker_epoch,
             record.incarnation_id,
-            tuple(EndpointImage(e.name, e.host, e.port) for e in record.end_points),
+            _endpoints(record.end_points),
             record.rack,
             record.fenced,
             record.in_controlled_shutdown,
             tuple(record.log_dirs),
+            _cordoned(record.cordoned_log_dirs),
+            _ranges(record.features),
             offset,
         )
 
@@ -230,10 +263,23 @@ class _Builder:
         # 1 sets, -1 clears, 0 leaves as it is.
         fenced = record.fenced == 1 if record.fenced else before.fenced
         shutdown = record.in_controlled_shutdown == 1 if record.in_controlled_shutdown else before.in_controlled_shutdown
-        self.brokers[record.broker_id] = replace(before, fenced=fenced, in_controlled_shutdown=shutdown)
+        self.brokers[record.broker_id] = replace(
+            before,
+            fenced=fenced,
+            in_controlled_shutdown=shutdown,
+            directories=tuple(record.log_dirs) or before.directories,
+            cordoned_directories=before.cordoned_directories
+            if record.cordoned_log_dirs is None
+            else _cordoned(record.cordoned_log_dirs),
+        )
 
     def _UnregisterBrokerRecord(self, record: records.UnregisterBrokerRecord, offset: int) -> None:
         self.brokers.pop(record.broker_id, None)
+
+    def _RegisterControllerRecord(self, record: records.RegisterControllerRecord, offset: int) -> None:
+        self.controllers[record.controller_id] = ControllerImage(
+            record.controller_id, record.incarnation_id, _endpoints(record.end_points), _ranges(record.features)
+        )
 
     def _ConfigRecord(self, record: records.ConfigRecord, offset: int) -> None:
         key = (record.resource_type, record.resource_name)
@@ -248,7 +294,22 @@ class _Builder:
             self.configs.pop(key, None)
 
     def _FeatureLevelRecord(self, record: records.FeatureLevelRecord, offset: int) -> None:
-        self.features[record.name] = record.feature_level
+        if record.feature_level:
+            self.features[record.name] = record.feature_level
+        else:
+            self.features.pop(record.name, None)
 
     def _ProducerIdsRecord(self, record: records.ProducerIdsRecord, offset: int) -> None:
         self.next_producer_id = record.next_producer_id
+
+
+def _endpoints(found: Iterable[records.BrokerEndpoint | records.ControllerEndpoint]) -> tuple[EndpointImage, ...]:
+    return tuple(EndpointImage(one.name, one.host, one.port, one.security_protocol) for one in found)
+
+
+def _ranges(found: Iterable[records.BrokerFeature | records.ControllerFeature]) -> tuple[FeatureRange, ...]:
+    return tuple(FeatureRange(one.name, one.min_supported_version, one.max_supported_version) for one in found)
+
+
+def _cordoned(directories: Sequence[uuid.UUID] | None) -> tuple[uuid.UUID, ...] | None:
+    return None if directories is None else tuple(directories)

@@ -17,6 +17,12 @@ METADATA_VERSION_FEATURE = "metadata.version"
 METADATA_VERSION = 30
 ELR_FEATURE = "eligible.leader.replicas.version"
 ELR_VERSION = 1
+# The levels that this release could finalise: no more than what is built. Apache Kafka 4.3 begins with 3.3-IV3 as well.
+SUPPORTED_FEATURES = {
+    METADATA_VERSION_FEATURE: (7, METADATA_VERSION),
+    "kraft.version": (0, 0),
+    ELR_FEATURE: (0, ELR_VERSION),
+}
 TYPES: dict[int, type[Record]] = {
     cls.API_KEY: cls for cls in vars(records).values() if isinstance(cls, type) and issubclass(cls, Record) and cls is not Record
 }

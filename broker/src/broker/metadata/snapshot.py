@@ -6,16 +6,20 @@ Where a broker's registration stood in the log is not in them: it is before the 
 from collections.abc import Iterator
 from itertools import islice
 
-from broker.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
+from broker.metadata.image import BrokerImage, ControllerImage, MetadataImage, PartitionImage, TopicImage
 from broker.metadata.records import METADATA_VERSION_FEATURE, encode_record
 from broker.protocol.message import Record
 from broker.protocol.messages.metadata_records import (
     BrokerEndpoint,
+    BrokerFeature,
     ConfigRecord,
+    ControllerEndpoint,
+    ControllerFeature,
     FeatureLevelRecord,
     PartitionRecord,
     ProducerIdsRecord,
     RegisterBrokerRecord,
+    RegisterControllerRecord,
     TopicRecord,
 )
 
@@ -25,11 +29,13 @@ NO_BROKER = -1
 
 
 def image_records(image: MetadataImage) -> Iterator[Record]:
-    """The features first, of these the metadata version, as Kafka needs it; then brokers, topics, settings, producer ids."""
+    """The features first, of these the metadata version, as Kafka needs it; then nodes, topics, settings, producer ids."""
     for name in sorted(image.features, key=lambda name: (name != METADATA_VERSION_FEATURE, name)):
         yield FeatureLevelRecord(name=name, feature_level=image.features[name])
     for broker_id in sorted(image.brokers):
         yield _broker(image.brokers[broker_id])
+    for controller_id in sorted(image.controllers):
+        yield _controller(image.controllers[controller_id])
     for topic_name in sorted(image.topics):
         yield from _topic(image.topics[topic_name])
     for resource_type, resource_name in sorted(image.configs):
@@ -51,11 +57,34 @@ def _broker(broker: BrokerImage) -> RegisterBrokerRecord:
         broker_id=broker.broker_id,
         incarnation_id=broker.incarnation_id,
         broker_epoch=broker.epoch,
-        end_points=[BrokerEndpoint(name=one.name, host=one.host, port=one.port) for one in broker.endpoints],
+        end_points=[
+            BrokerEndpoint(name=one.name, host=one.host, port=one.port, security_protocol=one.security_protocol)
+            for one in broker.endpoints
+        ],
+        features=[
+            BrokerFeature(name=one.name, min_supported_version=one.lowest, max_supported_version=one.highest)
+            for one in broker.features
+        ],
         rack=broker.rack,
         fenced=broker.fenced,
         in_controlled_shutdown=broker.in_controlled_shutdown,
         log_dirs=list(broker.directories),
+        cordoned_log_dirs=None if broker.cordoned_directories is None else list(broker.cordoned_directories),
+    )
+
+
+def _controller(controller: ControllerImage) -> RegisterControllerRecord:
+    return RegisterControllerRecord(
+        controller_id=controller.controller_id,
+        incarnation_id=controller.incarnation_id,
+        end_points=[
+            ControllerEndpoint(name=one.name, host=one.host, port=one.port, security_protocol=one.security_protocol)
+            for one in controller.endpoints
+        ],
+        features=[
+            ControllerFeature(name=one.name, min_supported_version=one.lowest, max_supported_version=one.highest)
+            for one in controller.features
+        ],
     )
 
 

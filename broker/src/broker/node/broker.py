@@ -30,7 +30,7 @@ from broker.node.identity import identify
 from broker.node.lifecycle import Lifecycle
 from broker.node.metadata_log import METADATA_TOPIC_ID, MetadataLogConfig
 from broker.node.offsets_log import NodeOffsetsLog
-from broker.node.registration import registration_request
+from broker.node.registration import ControllerRegistration, controller_registration_request, registration_request
 from broker.node.upkeep import Upkeep
 from broker.protocol.errors import KafkaError
 from broker.protocol.messages.broker_registration import BrokerRegistrationRequest
@@ -154,6 +154,11 @@ class Broker:
             on_unfenced=self._serve,
             on_fatal=self.on_fatal,
         )
+        self.controller_registration = ControllerRegistration(
+            world.clock,
+            self.channel,
+            lambda: controller_registration_request(config, self._ports, self._incarnation_id),
+        )
         replicas = ReplicaManager(
             config, world.clock, self.logs, self.channel, own_epoch=self._own_epoch, make_fetcher=self._make_fetcher
         )
@@ -162,6 +167,7 @@ class Broker:
         self.metadata.subscribe(replicas.apply)
         self.metadata.subscribe(self._follow_groups)
         self.metadata.subscribe(self._follow_brokers)
+        self.metadata.subscribe(self.controller_registration.follow)
         self.services = BrokerServices(
             config=config,
             cluster_id=meta.cluster_id,
@@ -185,9 +191,12 @@ class Broker:
     def _own_epoch(self) -> int:
         return self.lifecycle.epoch
 
+    @property
+    def _ports(self) -> dict[str, int]:
+        return {name: listener.port for name, listener in self.acceptor.listeners.items()}
+
     def _registration(self, meta: MetaProperties) -> BrokerRegistrationRequest:
-        ports = {name: listener.port for name, listener in self.acceptor.listeners.items()}
-        return registration_request(self.config, ports, meta, self._incarnation_id, self.logs.previous_broker_epoch)
+        return registration_request(self.config, self._ports, meta, self._incarnation_id, self.logs.previous_broker_epoch)
 
     def _make_fetcher(self, leader_id: int, host: str, port: int) -> ReplicaFetcher:
         world, config = self.world, self.config
@@ -327,6 +336,7 @@ class Broker:
 
     def _close(self, on_stopped: Callable[[], None]) -> None:
         self.upkeep.stop()
+        self.controller_registration.stop()
         self.services.groups.close()
         self.services.replicas.stop()
         self.acceptor.stop_listening()

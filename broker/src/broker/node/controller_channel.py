@@ -24,12 +24,13 @@ from broker.protocol.messages.allocate_producer_ids import AllocateProducerIdsRe
 from broker.protocol.messages.alter_partition import AlterPartitionRequest
 from broker.protocol.messages.broker_heartbeat import BrokerHeartbeatRequest
 from broker.protocol.messages.broker_registration import BrokerRegistrationRequest
+from broker.protocol.messages.controller_registration import ControllerRegistrationRequest
 from broker.protocol.messages.envelope import EnvelopeRequest, EnvelopeResponse
 from broker.raft.driver import RaftDriver
 
 log = logging.getLogger("broker.node")
 SIGNS_OF_LIFE = (BrokerRegistrationRequest, BrokerHeartbeatRequest)
-OWN_REQUESTS = (*SIGNS_OF_LIFE, AlterPartitionRequest, AllocateProducerIdsRequest)
+OWN_REQUESTS = (*SIGNS_OF_LIFE, AlterPartitionRequest, AllocateProducerIdsRequest, ControllerRegistrationRequest)
 OWN_TIMEOUT_MS = 4_000
 FORWARD_TIMEOUT_MS = 30_000
 RETRY_MS = 50

@@ -3,6 +3,7 @@
 A version the broker does not know is answered in version 0 with error 35 and the range of ApiVersions itself (KIP-511).
 """
 
+from broker.metadata.records import SUPPORTED_FEATURES
 from broker.protocol.api_keys import ApiKey
 from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.api_versions import (
@@ -15,8 +16,6 @@ from broker.protocol.messages.api_versions import (
 from broker.server.api_table import ADVERTISED_FIRST, BROKER, BY_KEY, CONTROLLER, Api, served_on
 from broker.server.services import BrokerServices, RequestContext
 
-# What this release could finalise: no more than what is built.
-SUPPORTED_FEATURES = {"metadata.version": (7, 30), "kraft.version": (0, 0), "eligible.leader.replicas.version": (0, 1)}
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 

@@ -1,6 +1,7 @@
-"""DescribeCluster (API key 60), versions 0-2: the brokers as a broker's listener reaches them, or the quorum's controllers.
+"""DescribeCluster (API key 60), versions 0-2: the brokers as a broker's listener reaches them, or the controllers (KIP-919).
 
-A listener answers for its own kind alone. Source: ``AuthHelper.computeDescribeClusterResponse``.
+A listener answers for its own kind alone. Controllers are those that have registered, with their endpoint of the listener that
+is asked. Source: ``AuthHelper.computeDescribeClusterResponse``, ``ControllerRegistrationsPublisher``.
 """
 
 from broker.protocol.errors import ErrorCode
@@ -9,6 +10,7 @@ from broker.server.authorized_operations import CLUSTER_OPERATIONS
 from broker.server.services import BrokerServices, RequestContext
 
 BROKERS, CONTROLLERS = 1, 2
+NAMES = {BROKERS: "BROKER", CONTROLLERS: "CONTROLLER"}
 # Before this version there were no endpoint types, and no codes to speak of them.
 ENDPOINT_TYPES_SINCE = 1
 
@@ -22,7 +24,9 @@ def handle(request: DescribeClusterRequest, context: RequestContext, broker: Bro
         controller = broker.node_id if any(one.broker_id == broker.node_id for one in found) else -1
     else:
         # Whoever asks a controller goes on to the active one.
-        found, controller = _controllers(broker), broker.quorum.leader_id
+        found = _controllers(context, broker)
+        leader_id = broker.quorum.leader_id
+        controller = leader_id if any(one.broker_id == leader_id for one in found) else -1
     response = DescribeClusterResponse(cluster_id=broker.cluster_id, controller_id=controller, brokers=found, endpoint_type=kind)
     if request.include_cluster_authorized_operations:
         response.cluster_authorized_operations = CLUSTER_OPERATIONS
@@ -30,12 +34,14 @@ def handle(request: DescribeClusterRequest, context: RequestContext, broker: Bro
 
 
 def _mismatch(wanted: int, kind: int, context: RequestContext) -> DescribeClusterResponse:
-    known = wanted in (BROKERS, CONTROLLERS)
-    code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if known else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
-    return DescribeClusterResponse(
-        error_code=code if context.api_version >= ENDPOINT_TYPES_SINCE else ErrorCode.INVALID_REQUEST,
-        error_message=f"this listener tells of endpoint type {kind}, not {wanted} (1: brokers, 2: controllers)",
-    )
+    if wanted in NAMES:
+        code = ErrorCode.MISMATCHED_ENDPOINT_TYPE
+        text = f"The request was sent to an endpoint of type {NAMES[kind]}, but we wanted an endpoint of type {NAMES[wanted]}"
+    else:
+        code, text = ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, f"Unsupported endpoint type {wanted}"
+    if context.api_version < ENDPOINT_TYPES_SINCE:
+        code = ErrorCode.INVALID_REQUEST
+    return DescribeClusterResponse(error_code=code, error_message=text)
 
 
 def _brokers(request: DescribeClusterRequest, context: RequestContext, broker: BrokerServices) -> list[DescribeClusterBroker]:
@@ -55,5 +61,10 @@ def _brokers(request: DescribeClusterRequest, context: RequestContext, broker: B
     return found
 
 
-def _controllers(broker: BrokerServices) -> list[DescribeClusterBroker]:
-    return [DescribeClusterBroker(broker_id=voter.node_id, host=voter.host, port=voter.port) for voter in broker.config.voters]
+def _controllers(context: RequestContext, broker: BrokerServices) -> list[DescribeClusterBroker]:
+    found = []
+    for _, registered in sorted(broker.metadata.image.controllers.items()):
+        endpoint = registered.endpoint(context.listener_name)
+        if endpoint is not None:
+            found.append(DescribeClusterBroker(broker_id=registered.controller_id, host=endpoint.host, port=endpoint.port))
+    return found
