@@ -11,6 +11,8 @@ from broker.cli import main as cli
 from broker.cli.cluster import Cluster
 from broker.testing import BrokerThread
 
+from .fake_broker import free_address
+
 _numbers = count(1)
 
 
@@ -33,8 +35,20 @@ Fresh = Callable[[str], str]
 
 
 @pytest.fixture(scope="session")
-def bootstrap() -> Iterator[str]:
-    with BrokerThread({"offsets.topic.num.partitions": "3", "group.min.session.timeout.ms": "100"}) as broker:
+def controller_address() -> str:
+    """Where the controller of the broker listens."""
+    return free_address()
+
+
+@pytest.fixture(scope="session")
+def bootstrap(controller_address: str) -> Iterator[str]:
+    settings = {
+        "listeners": f"PLAINTEXT://127.0.0.1:0,CONTROLLER://{controller_address}",
+        "controller.quorum.voters": f"1@{controller_address}",
+        "offsets.topic.num.partitions": "3",
+        "group.min.session.timeout.ms": "100",
+    }
+    with BrokerThread(settings) as broker:
         yield broker.bootstrap_servers
 
 
@@ -52,9 +66,12 @@ def fresh() -> Fresh:
 
 @pytest.fixture
 def run(bootstrap: str, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("topics", "--list")`, against the broker unless `server` names another; `stdin` is what the command reads."""
+    """`run("topics", "--list")`, against the broker unless `server` names another; `stdin` is what the command reads.
 
-    def run_command(*arguments: str, stdin: bytes = b"", server: str | None = None) -> Result:
+    With `option` the address is that of another option than --bootstrap-server.
+    """
+
+    def run_command(*arguments: str, stdin: bytes = b"", server: str | None = None, option: str = "--bootstrap-server") -> Result:
         reading, writing = os.pipe()
         os.write(writing, stdin)
         os.close(writing)
@@ -62,7 +79,7 @@ def run(bootstrap: str, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: 
         with os.fdopen(reading) as stream, monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", stream)
             command, *rest = arguments
-            status = cli.main([command, "--bootstrap-server", server or bootstrap, *rest])
+            status = cli.main([command, option, server or bootstrap, *rest])
         out, err = capfdbinary.readouterr()
         return Result(status, out.decode(), err.decode())
 

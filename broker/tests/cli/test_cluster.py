@@ -1,7 +1,7 @@
 """A cluster found through some of its brokers."""
 
 import pytest
-from broker.cli.cluster import Cluster
+from broker.cli.cluster import BOOTSTRAP_CONTROLLER, Cluster
 from broker.cli.failures import Unavailable, UsageError
 from broker.protocol.errors import ErrorCode, KafkaError
 
@@ -30,6 +30,26 @@ def test_none_of_the_addresses_answers() -> None:
     assert first in str(raised.value)
     assert second in str(raised.value)
     assert "is --bootstrap-server right?" in str(raised.value)
+
+
+def test_brokers_and_controllers_are_described_by_their_own(cluster: Cluster, bootstrap: str, controller_address: str) -> None:
+    assert [(one.broker_id, f"{one.host}:{one.port}") for one in cluster.describe().brokers] == [(1, bootstrap)]
+    with Cluster(controller_address, "tests", option=BOOTSTRAP_CONTROLLER) as controllers:
+        described = controllers.describe()
+        assert [(one.broker_id, f"{one.host}:{one.port}") for one in described.brokers] == [(1, controller_address)]
+        assert controllers.active_controller().address == controller_address
+    with Cluster(bootstrap, "tests", option=BOOTSTRAP_CONTROLLER) as wrong, pytest.raises(KafkaError) as raised:
+        wrong.describe()
+    assert "The request was sent to an endpoint of type BROKER" in str(raised.value.message)
+    assert str(raised.value.message).startswith("--bootstrap-controller: ")
+
+
+def test_the_option_that_is_wrong_is_named() -> None:
+    with pytest.raises(UsageError, match="--bootstrap-controller x is not of the form"):
+        Cluster("x", "tests", option=BOOTSTRAP_CONTROLLER)
+    with Cluster(free_address(), "tests", option=BOOTSTRAP_CONTROLLER) as cluster, pytest.raises(Unavailable) as raised:
+        cluster.describe()
+    assert "is --bootstrap-controller right?" in str(raised.value)
 
 
 def test_a_lost_connection_is_made_again(cluster: Cluster) -> None:

@@ -1,6 +1,9 @@
 """The commands by name."""
 
 import importlib
+import os
+import subprocess
+import sys
 
 import pytest
 from broker.cli.main import COMMANDS, main
@@ -36,3 +39,15 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         main([name, "--help"])
     assert ended.value.code == 0
     assert f"broker {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("topics", "--help"), ("random-uuid",)])
+def test_a_reader_that_has_gone_away_ends_it_without_a_word(arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "broker.cli.main", *arguments]
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    finally:
+        os.close(writing)
+    assert done.stderr == ""

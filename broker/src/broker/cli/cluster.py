@@ -10,12 +10,16 @@ from broker.cli.retrying import RETRY_S, patiently
 from broker.cli.wire import REQUEST_TIMEOUT_S, Connection
 from broker.client.retriable import STALE_COORDINATOR
 from broker.protocol.errors import ErrorCode, KafkaError
+from broker.protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from broker.protocol.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
 from broker.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic
 
 # How long a topic may take that a broker is about to create.
 CREATION_S = 5.0
 NO_LEADER = -1
+BOOTSTRAP_SERVER, BOOTSTRAP_CONTROLLER = "--bootstrap-server", "--bootstrap-controller"
+# Endpoint types of DescribeCluster.
+BROKERS, CONTROLLERS = 1, 2
 
 
 class Node(NamedTuple):
@@ -27,12 +31,18 @@ class Node(NamedTuple):
 
 
 class Cluster:
-    """A context manager: leaving it closes all connections. UsageError when `bootstrap_servers` is no list of host:port."""
+    """A context manager: leaving it closes all connections. UsageError when `bootstrap` is no list of host:port.
 
-    def __init__(self, bootstrap_servers: str, client_id: str, request_timeout_s: float = REQUEST_TIMEOUT_S) -> None:
-        self._bootstrap = [_address(one) for one in bootstrap_servers.split(",") if one.strip()]
+    `option` says where `bootstrap` comes from. Of controllers only what `describe` and `any` give can be asked.
+    """
+
+    def __init__(
+        self, bootstrap: str, client_id: str, request_timeout_s: float = REQUEST_TIMEOUT_S, *, option: str = BOOTSTRAP_SERVER
+    ) -> None:
+        self._bootstrap = [_address(one, option) for one in bootstrap.split(",") if one.strip()]
         if not self._bootstrap:
-            raise UsageError("--bootstrap-server is empty: at least one host:port is needed")
+            raise UsageError(f"{option} is empty: at least one host:port is needed")
+        self._option = option
         self.client_id = client_id
         self.request_timeout_s = request_timeout_s
         self._nodes: dict[int, Node] = {}
@@ -62,7 +72,7 @@ class Cluster:
                 return self._connection(address)
             except Unavailable as error:
                 failures.append(str(error))
-        raise Unavailable(f"{'; '.join(failures)}: is it running, and is --bootstrap-server right?")
+        raise Unavailable(f"{'; '.join(failures)}: is it running, and is {self._option} right?")
 
     def node(self, node_id: int) -> Connection:
         """One broker by its id."""
@@ -77,6 +87,25 @@ class Cluster:
         """All brokers that are alive."""
         self.metadata([])
         return sorted(self._nodes)
+
+    def describe(self) -> DescribeClusterResponse:
+        """The brokers, or the controllers when it is them who are asked; in the latter case with the active one."""
+        kind = CONTROLLERS if self._option == BOOTSTRAP_CONTROLLER else BROKERS
+        response = self.any().ask(DescribeClusterRequest(endpoint_type=kind), DescribeClusterResponse)
+        check(response.error_code, self._option, response.error_message)
+        self._nodes = {one.broker_id: Node(one.broker_id, one.host, one.port) for one in response.brokers}
+        return response
+
+    def active_controller(self) -> Connection:
+        """Found through a controller; waits while there is none."""
+
+        def find() -> Connection:
+            controller_id = self.describe().controller_id
+            if controller_id not in self._nodes:
+                raise KafkaError(ErrorCode.NOT_CONTROLLER, "no controller is active: are most of the controllers running?")
+            return self.node(controller_id)
+
+        return patiently(find, [ErrorCode.NOT_CONTROLLER], RETRY_S)
 
     def _connection(self, address: tuple[str, int]) -> Connection:
         held = self._connections.get(address)
@@ -153,8 +182,8 @@ class Cluster:
             held.close()
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str, option: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-        raise UsageError(f"--bootstrap-server {text.strip()} is not of the form host:port, e.g. localhost:9092")
+        raise UsageError(f"{option} {text.strip()} is not of the form host:port, e.g. localhost:9092")
     return host.strip("[]"), int(port)

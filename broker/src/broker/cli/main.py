@@ -13,13 +13,25 @@ COMMANDS = {
     "console-producer": "send lines as records",
     "console-consumer": "print records",
     "consumer-groups": "list, describe, reset and delete groups and their offsets",
+    "metadata-quorum": "describe the quorum that agrees on the metadata",
+    "leader-election": "let preferred, or any, replicas lead",
     "get-offsets": "print offsets of partitions at a time",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; its exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
+    """Run one command; its exit status. A reader of its output that has gone away ends it without a word."""
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # Here, where what the operating system says to it can still be caught.
+    except BrokenPipeError:
+        importlib.import_module("broker.cli.options").hush_stdout()
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     if arguments and arguments[0] == "--version":
         print(__version__)
         return 0

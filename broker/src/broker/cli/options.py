@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from broker import __version__
-from broker.cli.cluster import Cluster
+from broker.cli.cluster import BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, Cluster
 from broker.cli.failures import Failure, UsageError, meaning
 from broker.cli.wire import REQUEST_TIMEOUT_S
 from broker.config.sources import parse_properties
@@ -57,20 +57,23 @@ class _Refused(argparse.Action):
         raise UsageError(f"{option_string} is not supported" + (f": {self.const}" if self.const else ""))
 
 
-def make_parser(name: str, description: str | None) -> Parser:
-    """A parser with the options every tool has."""
+def make_parser(name: str, description: str | None, *, controllers: bool = False) -> Parser:
+    """A parser with the options every tool has; `controllers`: it can ask them as well."""
     made = Parser(
         prog=f"broker {name}",
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument(
-        "--bootstrap-server",
+    whom = made.add_mutually_exclusive_group()
+    whom.add_argument(
+        BOOTSTRAP_SERVER,
         default=DEFAULT_BOOTSTRAP,
         metavar="HOST:PORT[,…]",
         help=f"brokers to begin with (default: {DEFAULT_BOOTSTRAP})",
     )
+    if controllers:
+        whom.add_argument(BOOTSTRAP_CONTROLLER, metavar="HOST:PORT[,…]", help="controllers to ask instead of brokers")
     made.add_argument("--command-config", metavar="FILE", help="a properties file with settings of the client")
     made.add_argument("--version", action="version", version=__version__)
     return made
@@ -80,7 +83,7 @@ def make_parser(name: str, description: str | None) -> Parser:
 
 
 def run(parser: Parser, argv: list[str], action: Callable[[argparse.Namespace], int]) -> int:
-    """Parse and do it; the exit status. Whatever goes wrong is one line on standard error."""
+    """Parse and do it; the exit status. What goes wrong is one line on standard error; a broken pipe is `main`'s business."""
     try:
         with ending_by_signal():
             status = action(parser.parse_args(argv))
@@ -92,15 +95,16 @@ def run(parser: Parser, argv: list[str], action: Callable[[argparse.Namespace], 
         print(f"{parser.prog}: {error}", file=sys.stderr)
     except EndedBySignal as end:
         return BY_SIGNAL + end.number
-    except BrokenPipeError:
-        hush_stdout()
     return 1
 
 
 def connect(options: argparse.Namespace, name: str, settings: Mapping[str, str]) -> Cluster:
-    """The cluster of --bootstrap-server."""
+    """The cluster of --bootstrap-server, or of --bootstrap-controller where a tool has that."""
     timeout_s = number(settings, "request.timeout.ms", int(REQUEST_TIMEOUT_S * 1000), 1) / 1000
-    return Cluster(options.bootstrap_server, settings.get("client.id", f"broker-{name}"), timeout_s)
+    client_id = settings.get("client.id", f"broker-{name}")
+    if getattr(options, "bootstrap_controller", None) is not None:
+        return Cluster(options.bootstrap_controller, client_id, timeout_s, option=BOOTSTRAP_CONTROLLER)
+    return Cluster(options.bootstrap_server, client_id, timeout_s)
 
 
 def hush_stdout() -> None:

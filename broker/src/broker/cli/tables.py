@@ -1,4 +1,4 @@
-"""Columns as Kafka's tools print them: a blank line, the header, the rows, each column as wide as its longest cell."""
+"""Columns as Kafka's tools print them, each as wide as its longest cell: with a blank line first, or with tabs."""
 
 from collections.abc import Sequence
 
@@ -11,3 +11,11 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]], widths:
     for row in cells:
         filled = [cell.ljust(width) for cell, width in zip(row[:-1], wide, strict=False)]
         print(" ".join([*filled, row[-1]]))
+
+
+def print_tabbed_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Every cell is filled up and ends with a tab. Source: ``ToolsUtils.prettyPrintTable``."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        print("".join(f"{cell.ljust(width)}\t" for cell, width in zip(row, widths, strict=True)))

@@ -1,7 +1,7 @@
 """Settings as they are shown: value, where it comes from, and what would hold otherwise. Source: ``ConfigHelper``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from broker.config.broker import BrokerConfig
@@ -69,9 +69,9 @@ def broker_entries(broker: BrokerConfig, dynamic: DynamicSettings) -> list[Confi
 
 
 def cluster_entries(broker: BrokerConfig, dynamic: DynamicSettings) -> list[ConfigEntry]:
-    """What was set for all brokers at run time."""
-    shown = broker_entries(broker, DynamicSettings(cluster=dynamic.cluster))
-    return [entry for entry in shown if entry.name in dynamic.cluster]
+    """What was set for all brokers at run time; what a single one has in its file does not belong there."""
+    shown = [entry for entry in broker_entries(broker, DynamicSettings(cluster=dynamic.cluster)) if entry.name in dynamic.cluster]
+    return [replace(entry, synonyms=entry.synonyms[:1]) for entry in shown]
 
 
 def _broker_synonyms(broker: BrokerConfig, setting: Setting, dynamic: DynamicSettings) -> list[Synonym]:

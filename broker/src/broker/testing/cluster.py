@@ -136,6 +136,11 @@ class Cluster:
     def bootstrap_servers(self) -> str:
         return ",".join(f"{HOST}:{self._client_ports[one]}" for one in self.ids)
 
+    @property
+    def bootstrap_controllers(self) -> str:
+        """The controller listeners, for tools that ask those."""
+        return ",".join(f"{HOST}:{self._controller_ports[one]}" for one in self.ids)
+
     # Breaking it.
 
     def kill(self, *node_ids: int) -> None:
