@@ -20,13 +20,16 @@ REQUEST = ControllerRegistrationRequest(
 
 
 def registered(node: Node) -> list[Any]:
+    """Of other controllers than this node's own, which makes itself known when it starts."""
     log = node.broker.driver.log
     found = []
     for buffer in log.read(0, 1 << 20, log.log_end_offset):
         for header, batch in iter_batches(buffer):
             if not header.is_control:
                 found += [decode_record(record.value or b"") for record in iter_records(batch, header)]
-    return [record for record in found if isinstance(record, RegisterControllerRecord)]
+    return [
+        record for record in found if isinstance(record, RegisterControllerRecord) and record.controller_id != node.config.node_id
+    ]
 
 
 def test_a_controller_is_written_down(node: Node) -> None:
