@@ -5,7 +5,7 @@ import random
 import pytest
 from broker.client.connection import ClientConnection
 from broker.client.exchange import Outcome
-from broker.protocol.errors import ErrorCode
+from broker.protocol.errors import ErrorCode, KafkaError
 from broker.protocol.message import Request
 from broker.protocol.messages.describe_quorum import DescribeQuorumRequest, PartitionData, TopicData
 from broker.protocol.messages.fetch_snapshot import FetchSnapshotRequest
@@ -400,3 +400,27 @@ def test_what_a_listener_sets_off_is_done_in_the_same_turn() -> None:
     assert follower.driver.core.next_deadline() is not None
     quorum.settle(500)
     assert quorum.leader is leader
+
+
+def test_a_leader_whose_disk_is_full_leaves_it_to_another() -> None:
+    """What the cluster needs decided, it decides elsewhere; the full one follows again when there is room."""
+    for seed in range(10):
+        quorum = Quorum(3, seed)
+        quorum.start()
+        full = quorum.leader
+        quorum.settle(1000)
+        full.storage.capacity_bytes = full.storage.used_bytes
+        with pytest.raises(KafkaError) as caught:
+            full.append("refused")
+        assert caught.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+        quorum.settle(2000)
+        leading = [node for node in quorum.up if node.driver.is_leader]
+        assert len(leading) == 1 and leading[0] is not full, f"seed {seed}"
+        leading[0].append("decided")
+        quorum.settle(1000)
+        assert leading[0].answers == {"decided": ErrorCode.NONE}
+        full.storage.capacity_bytes = None
+        quorum.settle(5000)
+        assert [node.listener.values for node in quorum.up] == [[b"decided"]] * 3
+        assert quorum.leader is leading[0]
+        assert full.failures == []

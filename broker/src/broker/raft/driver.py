@@ -157,7 +157,8 @@ class RaftDriver(Requests):
     def append(self, values: Sequence[bytes], done: Done) -> int:
         """Append records as one batch; its last offset. `done` is called when it is committed, or with NOT_CONTROLLER.
 
-        KafkaError, with nothing appended, when this node does not lead, too much is pending, or the disk refuses.
+        KafkaError, with nothing appended, when this node does not lead, too much is pending, or the disk refuses. Who refuses
+        leads no more when there are others: they may have room, and whatever the cluster needs is decided there.
         """
         if not self.is_leader or self._stopped:
             raise KafkaError(ErrorCode.NOT_CONTROLLER)
@@ -165,10 +166,21 @@ class RaftDriver(Requests):
             raise KafkaError(ErrorCode.REQUEST_TIMED_OUT, "too many changes of metadata wait for the disk already")
         now = self.clock.wall_ms()
         batch = build_batch([Record(0, now, None, value) for value in values])
-        info = self.log.append_own(batch, self.core.epoch, now)
+        try:
+            info = self.log.append_own(batch, self.core.epoch, now)
+        except KafkaError as error:
+            if error.code is ErrorCode.KAFKA_STORAGE_ERROR and len(self.core.voters) > 1:
+                log.error("node %d cannot lead the quorum any longer: %s", self.core.node_id, error.message)
+                self.clock.call_soon(self._resign)
+            raise
         self._publication.wait(info.last_offset, done)
         self._wake()
         return info.last_offset
+
+    def _resign(self) -> None:
+        if not self._stopped:
+            self.core.resign(self.now)
+            self.pump()
 
     def when_committed(self, done: Done) -> None:
         """Call `done` when everything appended so far is committed: the answer to a read of it."""
