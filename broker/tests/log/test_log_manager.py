@@ -14,6 +14,7 @@ from broker.log.failure import LogDirFailure
 from broker.log.log_manager import CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, LogManager
 from broker.log.partition_log import PartitionLog
 from broker.log.properties import DirectoryError, MetaProperties
+from broker.protocol.errors import KafkaError
 from broker.storage.simulated import SimulatedStorage
 
 from .disk import Config, append, records
@@ -387,4 +388,25 @@ def test_a_full_disk_is_no_failure() -> None:
     for action in actions:
         action()
         node.settle()
+    assert node.failures == []
+
+
+def test_a_full_disk_is_told_of_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    node = Node()
+    partition = create(node.start())
+    append(partition)
+    node.storage.capacity_bytes = node.storage.used_bytes
+
+    def refused() -> int:
+        """How often it was said by now, after ten more writes."""
+        for _ in range(10):
+            with pytest.raises(KafkaError):
+                append(partition)
+        return caplog.text.count("no space left")
+
+    assert refused() == 1
+    assert "/node/data: " in caplog.text
+    assert refused() == 1
+    node.settle(10_000)
+    assert refused() == 2
     assert node.failures == []

@@ -35,6 +35,7 @@ HIGH_WATERMARKS = "replication-offset-checkpoint"
 METADATA_TOPIC = "__cluster_metadata"
 NO_BROKER_EPOCH = -1
 Key = tuple[str, int]
+FULL_SAID_EVERY_MS = 10_000
 
 log = logging.getLogger("broker.log")
 
@@ -55,6 +56,7 @@ class LogManager:
         self._recovery_points: Offsets = {}
         self._log_starts: Offsets = {}
         self._forgetting = False
+        self._full_said_again_ms = 0
         self._lock: Lock | None = None
         self.clean = False
         # The epoch of the life that ended with a clean stop; the controller lets such a broker stay in its ISRs (KIP-966).
@@ -113,6 +115,14 @@ class LogManager:
             tell, self._on_failure = self._on_failure, None
             tell(failure)
 
+    def _full(self, error: OSError) -> None:
+        """Say that there is no room; not for each write of each partition."""
+        now = self._clock.monotonic_ms()
+        if now >= self._full_said_again_ms:
+            self._full_said_again_ms = now + FULL_SAID_EVERY_MS
+            text = "%s: %s; what is written is refused until there is room, what is there can be read"
+            log.error(text, self.directory, error.strerror or error)
+
     def _path(self, name: str) -> str:
         return posixpath.join(self.directory, name)
 
@@ -135,6 +145,7 @@ class LogManager:
             clean=self.clean,
             now_ms=self._clock.wall_ms(),
             on_failure=self.fail,
+            on_full=self._full,
             on_cut=self._recovery_point_went_back,
         )
         if opened.cut_bytes:

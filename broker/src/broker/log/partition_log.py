@@ -59,7 +59,7 @@ class TimestampOffset(NamedTuple):
 
 
 class PartitionLog:
-    """See the module. `on_failure` hears that the directory cannot be trusted any more, `on_cut` that less is durable."""
+    """See the module. `on_failure` hears of a directory not to be trusted, `on_full` of a full disk, `on_cut` of less durable."""
 
     def __init__(
         self,
@@ -72,12 +72,13 @@ class PartitionLog:
         clean: bool,
         now_ms: int,
         on_failure: Callable[[LogDirFailure], None],
+        on_full: Callable[[OSError], None] = lambda error: None,
         on_cut: Callable[[], None] = lambda: None,
     ) -> None:
         self._files = files
         self._storage = files.storage
         self.directory = directory
-        self._on_failure = on_failure
+        self._on_failure, self._on_full = on_failure, on_full
         self.configure(config)
         loaded = LogLoader(
             files,
@@ -235,7 +236,9 @@ class PartitionLog:
 
     def fail(self, error: OSError) -> None:
         """Tell the node that the directory has failed, unless the disk is just full."""
-        if error.errno not in DISK_FULL:
+        if error.errno in DISK_FULL:
+            self._on_full(error)
+        else:
             self._on_failure(LogDirFailure(self.directory, error))
 
     def roll(self, now_ms: int) -> None:
