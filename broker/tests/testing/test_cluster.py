@@ -36,12 +36,7 @@ def cluster() -> Iterator[Cluster]:
 def whole(cluster: Cluster) -> Iterator[None]:
     """Every test finds a whole cluster."""
     yield
-    cluster.heal()
-    for one in cluster.ids:
-        cluster.resume(one)
-        if not cluster.brokers[one].running:
-            cluster.start(one)
-    cluster.wait_until_in_sync()
+    cluster.mend()
 
 
 def test_it_tells_what_it_looks_like(cluster: Cluster) -> None:

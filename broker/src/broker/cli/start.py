@@ -13,7 +13,7 @@ from pathlib import Path
 from broker.config import BrokerConfig, ConfigError
 from broker.config.sources import combine
 from broker.node.broker import Broker
-from broker.node.runtime import StartError, run
+from broker.node.runtime import MakeWorld, StartError, real_world, run
 
 log = logging.getLogger("broker.config")
 
@@ -29,7 +29,8 @@ def load_config(file: str | None, overrides: list[str]) -> BrokerConfig:
     return BrokerConfig(combine(text, os.environ, overrides))
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], world: MakeWorld = real_world) -> int:
+    """`world` gives the node its ports; tests hand in others."""
     parser = argparse.ArgumentParser(prog="broker start", description=__doc__)
     parser.add_argument("file", nargs="?", help="server.properties")
     parser.add_argument("--override", action="append", default=[], metavar="KEY=VALUE", help="a setting over all others")
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
         config = load_config(options.file, options.override)
         for line in config.without_effect():
             log.warning(line)
-        run(config, os.environ.get("CLUSTER_ID") or None, _say_ready)
+        run(config, os.environ.get("CLUSTER_ID") or None, _say_ready, world)
     except (ConfigError, StartError) as error:
         print(f"broker start: {error}", file=sys.stderr)
         return 1

@@ -22,6 +22,7 @@ from broker.raft.election_store import ElectionStateError
 from broker.storage.real import RealStorage
 
 log = logging.getLogger("broker.node")
+MakeWorld = Callable[[asyncio.AbstractEventLoop], World]
 SWITCH_INTERVAL_S = 0.0005
 START_ERRORS = (OSError, DirectoryError, ElectionStateError)
 
@@ -40,6 +41,7 @@ async def serve(
     cluster_id: str | None,
     on_ready: Callable[[Broker], None],
     stop: asyncio.Event,
+    world: MakeWorld = real_world,
 ) -> None:
     """Run a broker until `stop` is set. StartError when it cannot start, or when its log directory fails."""
     loop = asyncio.get_running_loop()
@@ -49,7 +51,7 @@ async def serve(
         fatal.append(reason)
         stop.set()
 
-    broker = Broker(config, real_world(loop), on_fatal, cluster_id)
+    broker = Broker(config, world(loop), on_fatal, cluster_id)
 
     def ready() -> None:
         gc.collect()
@@ -72,7 +74,7 @@ async def serve(
     await stopped.wait()
 
 
-def run(config: BrokerConfig, cluster_id: str | None, on_ready: Callable[[Broker], None]) -> None:
+def run(config: BrokerConfig, cluster_id: str | None, on_ready: Callable[[Broker], None], world: MakeWorld = real_world) -> None:
     """Run a broker in this process until SIGTERM or SIGINT."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
@@ -88,6 +90,6 @@ def run(config: BrokerConfig, cluster_id: str | None, on_ready: Callable[[Broker
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-        await serve(config, cluster_id, on_ready, stop)
+        await serve(config, cluster_id, on_ready, stop, world)
 
     uvloop.run(main())

@@ -117,6 +117,7 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for one in self.ids:
+            self.free_disk(one)
             self.resume(one)
         try:
             self._all(lambda one: self.brokers[one].stop())
@@ -173,6 +174,14 @@ class Cluster:
         if self.brokers[node_id].running:
             os.kill(self.brokers[node_id].pid, signal.SIGCONT)
 
+    def fill_disk(self, node_id: int) -> None:
+        """The disk of its directory has no room from now on: whatever the broker writes is refused with ENOSPC."""
+        self.brokers[node_id].fill_disk()
+
+    def free_disk(self, node_id: int) -> None:
+        """There is room again; harmless when there was."""
+        self.brokers[node_id].free_disk()
+
     def partition(self, *groups: list[int]) -> None:
         """Cut the network between groups of brokers, silently, in both directions; needs `partitionable`."""
         for group in groups:
@@ -191,6 +200,18 @@ class Cluster:
         """All cuts are mended."""
         assert self._proxies is not None, "this cluster is not partitionable"
         self._proxies.heal()
+
+    def mend(self) -> None:
+        """Put everything back that was broken: cuts, full disks, brokers that stand still or are gone; until all is in sync."""
+        if self._proxies is not None:
+            self.heal()
+        for one in self.ids:
+            self.free_disk(one)
+            self.resume(one)
+        gone = [one for one in self.ids if not self.brokers[one].running]
+        if gone:
+            self.start(*gone)
+        self.wait_until_in_sync()
 
     # Looking at it.
 

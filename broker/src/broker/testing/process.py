@@ -1,4 +1,4 @@
-"""A broker as a process of its own: started, stopped, killed and started again on the same directory."""
+"""A broker as a process of its own: started, stopped, killed and started again on the same directory, its disk filled."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from broker.testing.disk import throw_switch
 from broker.testing.settings import HOST, test_settings
 
 START_TIMEOUT_S = 60.0
@@ -42,6 +43,7 @@ class BrokerProcess:
         self.directory = Path(directory)
         self.data = self.directory / "data"
         self.log_path = self.directory / "broker.log"
+        self._disk_switch = self.directory / "disk-is-full"
         self._overrides = overrides
         self._cluster_id = cluster_id
         self._process: subprocess.Popen[str] | None = None
@@ -70,8 +72,9 @@ class BrokerProcess:
 
     def start(self) -> "BrokerProcess":
         """Start, and return when clients are served. A second start finds the same port and directory."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "broker.cli.main", "start"]
+        if not self._disk_switch.exists():
+            self.free_disk()
+        command = [sys.executable, "-m", "broker.testing.start", str(self._disk_switch)]
         for name, value in test_settings(self.data, self.port, self._overrides).items():
             command += ["--override", f"{name}={value}"]
         environment = {
@@ -110,6 +113,14 @@ class BrokerProcess:
     def kill(self) -> None:
         """kill -9: nothing is closed."""
         self._end(signal.SIGKILL)
+
+    def fill_disk(self) -> None:
+        """From now on the broker's disk has no room (`testing.disk`), also after a start, until `free_disk`."""
+        throw_switch(self._disk_switch, full=True)
+
+    def free_disk(self) -> None:
+        """There is room again; harmless when there was."""
+        throw_switch(self._disk_switch, full=False)
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
