@@ -57,11 +57,11 @@ class Dump:
     batches: dict[Path, list[Batch]] = field(default_factory=dict)
 
 
-def dump_log_problems(data_dir: Path | str) -> list[str]:
-    """Everything that is wrong with the files of a data directory; an empty list when it is clean."""
-    root = Path(data_dir)
-    problems = [problem for path in log_files(root) for problem in index_problems(path)]
-    dump = dump_directory(root)
+def dump_log_problems(*data_dirs: Path | str) -> list[str]:
+    """Everything that is wrong with the files of data directories; an empty list when they are clean."""
+    files = [path for directory in data_dirs for path in log_files(Path(directory))]
+    problems = [problem for path in files for problem in index_problems(path)]
+    dump = dump_files(files)
     problems += dump.problems
     for path, batches in sorted(dump.batches.items()):
         for batch in batches:
@@ -80,11 +80,10 @@ def dump_log_problems(data_dir: Path | str) -> list[str]:
 def record_counts(data_dir: Path | str) -> dict[tuple[str, int], int]:
     """Records of every partition, without control records, as the tool counts them when it opens each batch."""
     counts: dict[tuple[str, int], int] = {}
-    root = Path(data_dir)
-    logs = [path for path in log_files(root) if path.suffix == ".log"]
+    logs = [path for path in log_files(Path(data_dir)) if path.suffix == ".log"]
     for path in logs:
         counts.setdefault(topic_partition(path), 0)
-    for path, batches in dump_directory(root, logs).batches.items():
+    for path, batches in dump_files(logs).batches.items():
         counts[topic_partition(path)] += sum(batch.records for batch in batches if not batch.is_control)
     return counts
 
@@ -100,11 +99,11 @@ def log_files(root: Path) -> list[Path]:
     return [path for path in found if not DELETED.search(path.parent.name)]
 
 
-def dump_directory(root: Path, files: Sequence[Path] | None = None) -> Dump:
+def dump_files(files: Sequence[Path]) -> Dump:
     """Run the tool over all files, each with the decoder that its records need."""
     dump = Dump()
     groups: dict[tuple[str, ...], list[Path]] = {}
-    for path in log_files(root) if files is None else files:
+    for path in files:
         groups.setdefault(_decoder(path), []).append(path)
     for decoder, paths in groups.items():
         for start in range(0, len(paths), FILES_PER_RUN):

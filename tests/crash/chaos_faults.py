@@ -1,26 +1,38 @@
 """Faults of a cluster of real processes. Each is made, seen to have happened, and mended again.
 
-Owns: the kinds of faults, and the evidence of each: the process is gone or stopped, its leaders or its place in the ISR are
-taken away as another broker tells it. A fault that was not seen is an AssertionError: it would prove nothing.
+Owns: the kinds of faults, and the evidence of each: the process is gone or stopped; its leaders, its place in the ISR or the
+controller are taken away as another broker tells it; nothing is acknowledged any more. A fault that was not seen is an
+AssertionError: it would prove nothing.
 """
 
 import random
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker.cli.cluster import Cluster as Connections
 from broker.cli.failures import Failure
-from broker.protocol.errors import KafkaError
+from broker.protocol.errors import ErrorCode, KafkaError
+from broker.protocol.messages.incremental_alter_configs import (
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+)
 from broker.protocol.messages.metadata import MetadataResponse
 from broker.testing.cluster import Cluster
-from crash.chaos_load import PARTITIONS, TOPIC
+from crash.chaos_load import PARTITIONS, TOPIC, Load
 from waiting import wait_until
 
 OFFSETS_TOPIC = "__consumer_offsets"
 ASK_TIMEOUT_SECONDS = 3.0
 # A silent broker is fenced after its session of 9 s; the rest is for a slow machine.
 FENCED_TIMEOUT_SECONDS = 60.0
+STILL_SECONDS = 1.0
+TOPIC_RESOURCE = 2
 
 
 class Faults:
@@ -36,13 +48,25 @@ class Faults:
         "pause past the session",
         "cut off",
         "restart one by one",
+        "fill a follower",
+        "fill a leader",
+        "fill the controller",
     )
     # In longer sequences only: each is a variation of those, or two of them at once.
-    MORE_KINDS = ("cut one way", "kill during a cut", "kill during a pause", "kill after a start")
+    MORE_KINDS = (
+        "cut one way",
+        "kill during a cut",
+        "kill during a pause",
+        "kill after a start",
+        "fill two",
+        "kill the full one",
+        "kill another than the full one",
+    )
 
-    def __init__(self, cluster: Cluster, rng: random.Random) -> None:
+    def __init__(self, cluster: Cluster, rng: random.Random, load: Load) -> None:
         self._cluster = cluster
         self._rng = rng
+        self._load = load
         self.made: Counter[str] = Counter()
         self.history: list[str] = []
 
@@ -184,6 +208,105 @@ class Faults:
             self._cluster.start(one)
         return "each was gone and led nothing meanwhile"
 
+    # Filling disks.
+
+    @contextmanager
+    def _full(self, *victims: int) -> Iterator[None]:
+        for one in victims:
+            self._cluster.fill_disk(one)
+        try:
+            yield
+        finally:
+            for one in victims:
+                self._cluster.free_disk(one)
+
+    def _fill_a_follower(self) -> str:
+        partition = self._rng.randrange(PARTITIONS)
+        leader = self._cluster.leader_of(TOPIC, partition)
+        victim = self._rng.choice([one for one in self._cluster.ids if one != leader])
+        with self._full(victim):
+            self._wait_until(lambda: victim not in self._cluster.isr_of(TOPIC, partition), f"{victim} is out of the ISR")
+        return f"{_names([victim])} had no room and left the ISR of partition {partition}"
+
+    def _fill_a_leader(self) -> str:
+        partition = self._rng.randrange(PARTITIONS)
+        victim = self._cluster.leader_of(TOPIC, partition)
+        with self._full(victim):
+            self._wait_until_still(partition)
+            time.sleep(3 * self._rng.random())
+        return f"{_names([victim])} had no room and took nothing more for partition {partition}"
+
+    def _fill_the_controller(self) -> str:
+        """Whatever has to be decided is decided by another one."""
+        victim = self._cluster.controller_id()
+        decided = 0
+        with self._full(victim):
+            deadline = time.monotonic() + FENCED_TIMEOUT_SECONDS
+            while self._cluster.controller_id() == victim:
+                assert time.monotonic() < deadline, f"broker {victim} has no room and is still the controller"
+                decided += self._decide_something()
+            now = self._cluster.controller_id()
+            self._wait_until(self._decide_something, f"controller {now} decides")
+        return f"{_names([victim])} had no room, the controller is {now} ({decided} more decisions before that)"
+
+    def _decide_something(self) -> bool:
+        """Change a setting of the topic that harms nobody; False when that is not possible now."""
+        change = AlterableConfig(name="file.delete.delay.ms", config_operation=0, value=str(self._rng.randrange(10**5, 10**6)))
+        resource = AlterConfigsResource(resource_type=TOPIC_RESOURCE, resource_name=TOPIC, configs=[change])
+        try:
+            with Connections(self._cluster.bootstrap_servers, "chaos", ASK_TIMEOUT_SECONDS) as connections:
+                request = IncrementalAlterConfigsRequest(resources=[resource])
+                response = connections.any().ask(request, IncrementalAlterConfigsResponse)
+        except (Failure, KafkaError, OSError):
+            return False
+        return all(one.error_code == ErrorCode.NONE for one in response.responses)
+
+    def _fill_two(self) -> str:
+        """No majority can write, so nothing is acknowledged anywhere."""
+        victims = self._rng.sample(self._cluster.ids, 2)
+        with self._full(*victims):
+            self._wait_until_still(*range(PARTITIONS))
+            time.sleep(3 * self._rng.random())
+        return f"{_names(victims)} had no room and nothing was acknowledged"
+
+    def _kill_the_full_one(self) -> str:
+        """It is started while there is no room: it waits for it before it serves, or ends and says why, as Kafka does."""
+        victim = self._some_leader()
+        with self._full(victim), ThreadPoolExecutor(1) as pool:
+            time.sleep(self._rng.random())
+            seen = self._kill_only(victim)
+            starting = pool.submit(self._cluster.start, victim)
+            time.sleep(3 * self._rng.random())
+            self._cluster.free_disk(victim)
+            refused = starting.exception()
+        if refused is not None:
+            assert "No space left" in str(refused), refused
+            self._cluster.start(victim)
+        return f"{seen}, started without room ({'ended and was started again' if refused else 'waited for it'})"
+
+    def _kill_another_than_the_full_one(self) -> str:
+        full, killed, _ = self._rng.sample(self._cluster.ids, 3)
+        with self._full(full):
+            time.sleep(self._rng.random())
+            seen = self._kill_only(killed)
+            time.sleep(3 * self._rng.random())
+        self._cluster.start(killed)
+        return f"{_names([full])} had no room, {seen}"
+
+    def _wait_until_still(self, *partitions: int) -> None:
+        """Nothing more is acknowledged in these partitions for a whole second."""
+
+        def count() -> int:
+            return sum(len(self._load.acknowledged[one]) for one in partitions)
+
+        before, since = count(), time.monotonic()
+        deadline = since + FENCED_TIMEOUT_SECONDS
+        while time.monotonic() < since + STILL_SECONDS:
+            assert time.monotonic() < deadline, f"partitions {partitions} still get acknowledgements"
+            time.sleep(0.02)
+            if count() != before:
+                before, since = count(), time.monotonic()
+
     # Looking.
 
     def _some_leader(self) -> int:
@@ -201,7 +324,11 @@ class Faults:
                         return True
             return False
 
-        wait_until(look, f"broker {victim} is out of all ISRs", FENCED_TIMEOUT_SECONDS)
+        self._wait_until(look, f"broker {victim} is out of all ISRs")
+
+    @staticmethod
+    def _wait_until(look: Callable[[], object], what: str) -> None:
+        wait_until(look, what, FENCED_TIMEOUT_SECONDS)
 
     def view(self, node_id: int) -> MetadataResponse | None:
         """The metadata as this broker has it; None when it does not answer."""

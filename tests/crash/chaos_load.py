@@ -1,18 +1,23 @@
 """Load for a cluster that is being broken: a numbering producer per partition, a group that reads, and a ledger of both.
 
 Owns: what was sent, acknowledged, read and committed, and what is wrong as soon as it is seen (`failed`). Clients are
-unmodified confluent-kafka ones. Leaves out: the faults (`chaos_faults`), what must hold at the end (`chaos_check`).
+unmodified ones of confluent-kafka, and of kafka-python for one partition. Leaves out: the faults (`chaos_faults`), what must
+hold at the end (`chaos_check`).
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from kafka import KafkaProducer
 
 TOPIC = "ledger"
-PARTITIONS = 3
+PARTITIONS = 4
+# The partition whose producer is kafka-python's.
+OTHER_CLIENT = PARTITIONS - 1
 GROUP = "readers"
 MEMBERS = 2
 BURST = 2
@@ -39,7 +44,9 @@ class Load:
         self.failed: list[str] = []
         self._producing_ends = threading.Event()
         self._reading_ends = threading.Event()
-        self._producing = threading.Thread(target=self._guarded(self._produce), daemon=True)
+        self._producing = [
+            threading.Thread(target=self._guarded(run), daemon=True) for run in (self._produce, self._produce_otherwise)
+        ]
         self._reading = [threading.Thread(target=self._guarded(self._consume), daemon=True) for _ in range(MEMBERS)]
 
     def _guarded(self, run: Callable[[], None]) -> Callable[[], None]:
@@ -53,7 +60,7 @@ class Load:
         return guarded
 
     def start(self) -> None:
-        for thread in [self._producing, *self._reading]:
+        for thread in [*self._producing, *self._reading]:
             thread.start()
 
     @property
@@ -63,8 +70,9 @@ class Load:
     def stop_producing(self) -> None:
         """Everything sent is acknowledged, or told of in `failed`."""
         self._producing_ends.set()
-        self._producing.join(END_TIMEOUT_SECONDS)
-        assert not self._producing.is_alive(), "the producers do not end"
+        for thread in self._producing:
+            thread.join(END_TIMEOUT_SECONDS)
+            assert not thread.is_alive(), "the producers do not end"
 
     def stop_reading(self) -> None:
         self._reading_ends.set()
@@ -89,7 +97,7 @@ class Load:
             "error_cb": lambda error: self._note_fatal("producer", error),
             **QUIET,
         }
-        producers = [Producer(settings) for _ in range(PARTITIONS)]
+        producers = [Producer(settings) for partition in range(PARTITIONS) if partition != OTHER_CLIENT]
         while not self._producing_ends.is_set():
             for partition, producer in enumerate(producers):
                 for _ in range(BURST):
@@ -110,11 +118,40 @@ class Load:
         if error is not None:
             self.failed.append(f"record {number} for partition {partition}: {error}")
             return
+        offset = message.offset()
+        self._acknowledged(partition, number, -1 if offset is None else int(offset))
+
+    def _acknowledged(self, partition: int, number: int, offset: int) -> None:
         ledger = self.acknowledged[partition]
         if number in ledger:
             self.failed.append(f"record {number} for partition {partition} was acknowledged twice")
-        offset = message.offset()
-        ledger[number] = -1 if offset is None else int(offset)
+        ledger[number] = offset
+
+    def _produce_otherwise(self) -> None:
+        """The same with kafka-python, a client that shares no code with the others."""
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        partition = OTHER_CLIENT
+        producer = KafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            delivery_timeout_ms=DELIVERY_TIMEOUT_SECONDS * 1000,
+            linger_ms=2,
+            reconnect_backoff_ms=50,
+            reconnect_backoff_max_ms=500,
+        )
+        while not self._producing_ends.is_set():
+            for _ in range(BURST):
+                number = self.sent[partition]
+                future = producer.send(TOPIC, value_of(partition, number), partition=partition)
+                self.sent[partition] += 1
+                future.add_callback(lambda told, number=number: self._acknowledged(partition, number, int(told.offset)))
+                future.add_errback(
+                    lambda error, number=number: self.failed.append(f"record {number} for partition {partition}: {error!r}")
+                )
+            time.sleep(PAUSE_SECONDS)
+        producer.flush(DELIVERY_TIMEOUT_SECONDS)
+        producer.close(DELIVERY_TIMEOUT_SECONDS)
 
     def _note_fatal(self, who: str, error: KafkaError) -> None:
         if error.fatal():

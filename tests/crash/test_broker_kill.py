@@ -18,7 +18,6 @@ from broker.testing import BrokerProcess
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from conformance.dump_log import dump_log_problems, record_counts
-from peers.apache_kafka import PeerMissing, libs
 from waiting import wait_until
 
 SEED = int(os.environ.get("BOARD_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
@@ -41,15 +40,6 @@ COMMON = {"message.timeout.ms": 300_000, "linger.ms": 2, "reconnect.backoff.max.
 BURST = 20
 PAUSE_SECONDS = 0.004
 Place = tuple[str, int, int]
-
-
-@pytest.fixture(scope="module")
-def kafka_jars() -> str:
-    """The directory of Kafka's jars; the test is reported as not run when they are not to be had."""
-    try:
-        return str(libs())
-    except PeerMissing as missing:
-        pytest.skip(f"Apache Kafka: {missing}")
 
 
 class Load:
