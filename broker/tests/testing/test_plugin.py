@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.timeout(400)
 MANUAL = Path(__file__).resolve().parents[3] / "docs/testing.md"
 # ```python or ```ini, and in its first line the name of the file.
 EXAMPLE = re.compile(r"^```(?:python|ini)\n# (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
