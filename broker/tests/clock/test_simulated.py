@@ -131,3 +131,33 @@ def test_what_a_dead_node_asked_for_is_never_called() -> None:
     dies.call_at(20, lambda: ran.append(("the next life", 20)))
     clock.run_until(30)
     assert ran == [("dies", 0), ("lives", 0), ("lives", 10), ("the next life", 20)]
+
+
+def test_a_paused_node_goes_on_with_what_was_due_meanwhile() -> None:
+    clock, ran = SimulatedClock(), []
+    node, other = NodeClock(clock), NodeClock(clock)
+    node.call_at(10, lambda: ran.append(("node", clock.now_ms)))
+    late = node.call_at(20, lambda: ran.append("cancelled by the first, late as it is"))
+    node.call_at(15, late.cancel)
+    other.call_at(12, lambda: ran.append(("other", clock.now_ms)))
+    node.pause()
+    node.pause()
+    clock.run_until(50)
+    assert ran == [("other", 12)]
+    assert node.monotonic_ms() == 50
+    node.resume()
+    clock.run_until(60)
+    assert ran == [("other", 12), ("node", 50)]
+
+
+def test_a_node_that_dies_while_it_is_paused_does_nothing_more() -> None:
+    clock, ran = SimulatedClock(), []
+    node = NodeClock(clock)
+    node.call_at(10, lambda: ran.append("a former life"))
+    node.pause()
+    clock.run_until(20)
+    node.crash()
+    node.resume()
+    node.call_at(30, lambda: ran.append("the next life"))
+    clock.run_until(40)
+    assert ran == ["the next life"]

@@ -235,3 +235,38 @@ def test_an_error_in_a_protocol_reaches_whoever_runs_the_simulation(lab: Lab) ->
     client.transport.write(b"x")
     with pytest.raises(LookupError, match="a defect"):
         lab.run()
+
+
+def test_a_paused_node_takes_what_comes_and_hears_of_it_later(lab: Lab) -> None:
+    client, server = lab.connected()
+    lab.two.pause()
+    client.transport.write(b"while it sleeps")
+    late = lab.connect()
+    lab.run()
+    assert (server.received, len(lab.accepted)) == (b"", 1)
+    assert late.transport is not None, "its kernel takes connections"
+    client.transport.close()
+    lab.run()
+    assert server.lost == []
+    lab.two.resume()
+    lab.run()
+    assert (server.received, server.lost, len(lab.accepted)) == (b"while it sleeps", [None], 2)
+
+
+def test_a_node_that_dies_while_it_is_paused_hears_nothing(lab: Lab) -> None:
+    client, server = lab.connected()
+    lab.two.pause()
+    client.transport.write(b"x")
+    lab.run()
+    lab.two.crash()
+    lab.run()
+    assert (server.received, server.lost) == (b"", [])
+    assert len(client.lost) == 1
+
+
+def test_one_way_can_be_mended_alone(lab: Lab) -> None:
+    lab.wires.part("one", "two")
+    lab.wires.part("two", "one")
+    lab.wires.mend("one", "two")
+    assert (lab.wires.passes("one", "two"), lab.wires.passes("two", "one")) == (True, False)
+    lab.wires.mend("one", "two")

@@ -343,3 +343,16 @@ def test_fsyncs_come_back_in_order_however_long_each_takes() -> None:
     assert done == []
     clock.run_until(60)
     assert done == ["slow", "quick"]
+
+
+def test_who_looks_on_sees_what_was_appended_and_whether_anything_was_cut() -> None:
+    _, storage = disk()
+    file = storage.open("/d/log")
+    seen = storage.inside("/d")["log"]
+    file.append([b"12345"])
+    assert (seen.content, seen.cuts) == (b"12345", 0)  # type: ignore[union-attr]
+    file.truncate(3)
+    file.append([b"45"])
+    assert (seen.content, seen.cuts) == (b"12345", 1)  # type: ignore[union-attr]
+    assert storage.inside("/d")["log"] is seen
+    assert storage.inside("/nowhere") == {}

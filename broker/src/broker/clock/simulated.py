@@ -1,7 +1,7 @@
 """The simulated twin of the clock: a heap of callbacks and a time that jumps to the next of them.
 
 `SimulatedClock` is the time of the whole simulation, `NodeClock` what one node sees of it: its own wall clock, and callbacks
-that die with the node.
+that die with the node. A node can be paused: time goes on, and what was due meanwhile is called when it goes on as well.
 """
 
 import heapq
@@ -75,6 +75,8 @@ class NodeClock:
         self._clock = clock
         self._life = 0
         self.wall_offset_ms = wall_offset_ms
+        # What was due while the node was paused; None while it is not.
+        self._held: list[Callable[[], None]] | None = None
 
     def monotonic_ms(self) -> int:
         return self._clock.now_ms
@@ -86,10 +88,15 @@ class NodeClock:
         life = self._life
 
         def run() -> None:
-            if self._life == life:
-                callback()
+            if self._life != life or timer.callback is None:
+                return
+            if self._held is not None:
+                self._held.append(run)
+                return
+            callback()
 
-        return self._clock.call_at(deadline_ms, run)
+        timer = self._clock.call_at(deadline_ms, run)
+        return timer
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.call_at(self._clock.now_ms, callback)
@@ -97,3 +104,15 @@ class NodeClock:
     def crash(self) -> None:
         """The node died: whatever it has asked for is never called."""
         self._life += 1
+        self._held = None
+
+    def pause(self) -> None:
+        """The node does nothing until `resume`; harmless when it does nothing already."""
+        if self._held is None:
+            self._held = []
+
+    def resume(self) -> None:
+        """The node goes on with what was due meanwhile."""
+        held, self._held = self._held, None
+        for run in held or []:
+            self._clock.call_soon(run)

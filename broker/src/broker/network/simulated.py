@@ -6,7 +6,8 @@ while that is full; pieces of seeded sizes reach the other side after seeded del
 room. A socket's bytes still arrive when its process has died, a transport's do not.
 
 Faults: `crash` (the process dies and its connections end; or the machine, and the others hear nothing until it is back),
-`cut_connections` (resets, bytes on the way are lost), `part` and `heal` (nothing passes from one node to another).
+`cut_connections` (resets, bytes on the way are lost), `part`, `mend` and `heal` (nothing passes from one node to another),
+`pause` and `resume` (a node does nothing; its sockets take what comes, and its listeners connections).
 Everything follows from the random source and the clock. Not done: loss of packets, which TCP hides but for the delay.
 """
 
@@ -64,6 +65,8 @@ class Wires:
         # By the addresses of their ends, in the order of their making.
         self.transports: dict[tuple[Address, Address], SimulatedTransport] = {}
         self._parted: set[tuple[str, str]] = set()
+        # By node that is paused: what its protocols are to be told when it goes on.
+        self._held: dict[str, list[Callable[[], None]]] = {}
 
     def later(self, callback: Callable[[], None], delay_ms: int | None = None) -> None:
         """Call after a delay, a seeded one by default."""
@@ -74,9 +77,29 @@ class Wires:
         """From now on nothing passes from one node to another (the other direction is another matter)."""
         self._parted.add((source, target))
 
+    def mend(self, source: str, target: str) -> None:
+        """It passes again from one node to another."""
+        self._parted.discard((source, target))
+
     def heal(self) -> None:
         """Everything passes again."""
         self._parted.clear()
+
+    def pause(self, host: str) -> None:
+        """Nothing of this node is called until `resume`."""
+        self._held.setdefault(host, [])
+
+    def resume(self, host: str) -> None:
+        for callback in self._held.pop(host, []):
+            self.later(callback, 0)
+
+    def holds(self, host: str, callback: Callable[[], None]) -> bool:
+        """Whether a node is paused; the callback is called when it goes on."""
+        held = self._held.get(host)
+        if held is None:
+            return False
+        held.append(callback)
+        return True
 
     def passes(self, source: str, target: str) -> bool:
         return (source, target) not in self._parted
@@ -126,6 +149,8 @@ class SimulatedListener:
         return True
 
     def _hand_over(self, transport: "SimulatedTransport") -> None:
+        if self._wires.holds(self.host, lambda: self._hand_over(transport)):
+            return
         if not transport.is_closing():
             transport.start(self._factory())
 
@@ -162,6 +187,8 @@ class SimulatedNetwork:
         near = SimulatedTransport(wires, (self.host, self._free_port()), remote)
 
         def fail(error: OSError) -> None:
+            if wires.holds(self.host, lambda: fail(error)):
+                return
             if near.forget():
                 wires.watch(f"{near.name}: {error.strerror}")
                 on_failure(error)
@@ -169,7 +196,7 @@ class SimulatedNetwork:
         near.on_failure = on_failure
 
         def made() -> None:
-            if not near.is_closing():
+            if not wires.holds(self.host, made) and not near.is_closing():
                 near.start(protocol_factory())
 
         def arrive() -> None:
@@ -185,8 +212,16 @@ class SimulatedNetwork:
 
         wires.later(arrive)
 
+    def pause(self) -> None:
+        """The node does nothing until `resume`: it is told of nothing, while its sockets take what comes."""
+        self._wires.pause(self.host)
+
+    def resume(self) -> None:
+        self._wires.resume(self.host)
+
     def crash(self, *, silently: bool = False) -> None:
         """The node dies: nothing of it is called any more. The others find out, unless the machine died (`silently`)."""
+        self._wires.resume(self.host)
         for address in [address for address in self._wires.listeners if address[0] == self.host]:
             self._wires.listeners.pop(address).close()
         for transport in list(self._wires.transports.values()):
@@ -349,6 +384,8 @@ class SimulatedTransport(asyncio.Transport):
 
     def _read(self) -> None:
         """Hand one bufferful to the protocol, or the news that there is no more."""
+        if self._wires.holds(self.local[0], self._read):
+            return
         self._read_due = False
         protocol = self._protocol
         if protocol is None or not self.is_reading():
@@ -428,6 +465,8 @@ class SimulatedTransport(asyncio.Transport):
         self._wires.later(lambda: self._lost(error), 0)
 
     def _lost(self, error: OSError | None) -> None:
+        if self._wires.holds(self.local[0], lambda: self._lost(error)):
+            return
         self._wires.transports.pop((self.local, self.remote), None)
         protocol, self._protocol = self._protocol, None
         if protocol is not None:

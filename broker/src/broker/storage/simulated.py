@@ -11,7 +11,7 @@ Not done: reordering of writes within one file, damage to bytes that were fsynce
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from broker.storage.port import Buffer, File
@@ -54,14 +54,15 @@ class RandomSource(Protocol):
 
 
 class _Inode:
-    """A file: what was written, and what was fsynced. `common` bytes at the start of both are equal."""
+    """A file: what was written, and what was fsynced. `common` bytes at the start of both are equal; it was cut `cuts` times."""
 
-    __slots__ = ("common", "content", "durable", "modified_ms")
+    __slots__ = ("common", "content", "cuts", "durable", "modified_ms")
 
     def __init__(self, content: bytes = b"") -> None:
         self.content = bytearray(content)
         self.durable = bytearray()
         self.common = 0
+        self.cuts = 0
         self.modified_ms = 0
 
     def survives(self) -> bytes:
@@ -76,6 +77,7 @@ class _Inode:
         self.common = len(self.durable)
 
     def cut(self, size: int) -> None:
+        self.cuts += 1
         del self.content[size:]
         self.common = min(self.common, size)
 
@@ -83,6 +85,7 @@ class _Inode:
         """What a power cut leaves."""
         if self.common < len(self.durable) and rng.randrange(2):
             self.content = bytearray(self.durable)  # the truncation never reached the disk
+            self.cuts += 1
         else:
             unsynced = len(self.content) - self.common
             kept = rng.randrange(unsynced + 1) if unsynced else 0
@@ -413,6 +416,11 @@ class SimulatedStorage:
                 entries = node.survives() if surviving else node.entries
                 waiting += [(f"{path}/{name}", child) for name, child in entries.items()]
         return dict(sorted(found.items()))
+
+    def inside(self, path: str) -> Mapping[str, "_Node"]:
+        """What is in a directory now, for those who look on: files have `content` and `cuts`. Nothing when there is none."""
+        node = self._find(path)
+        return node.entries if isinstance(node, _Directory) else {}
 
     def crash(self, rng: RandomSource, mode: CrashMode = "process") -> None:
         """The node dies: locks are released, open files and pending callbacks are dead. `torn`: the power went, too."""
