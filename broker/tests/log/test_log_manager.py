@@ -11,7 +11,7 @@ import pytest
 from broker.clock.simulated import SimulatedClock
 from broker.log.checkpoints import encode_offsets
 from broker.log.failure import LogDirFailure
-from broker.log.log_manager import CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, LogManager
+from broker.log.log_manager import CLEAN_SHUTDOWN, LOG_STARTS, METADATA_TOPIC, RECOVERY_POINTS, LogManager
 from broker.log.partition_log import PartitionLog
 from broker.log.properties import DirectoryError, MetaProperties
 from broker.protocol.errors import KafkaError
@@ -166,20 +166,60 @@ def test_what_was_fsynced_once_survives_a_power_cut() -> None:
         assert again.epochs.epoch_at(0) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"version: 0\ntopic_id: AAAA", b"\xff\0", None])
-def test_a_torn_topic_id_costs_nothing(content: bytes | None) -> None:
-    node = Node()
-    logs = node.start()
-    append(create(logs), 3)
-    logs.close(clean=False)
+def tear_topic_id(node: Node, content: bytes | None) -> None:
     path = f"{ROOT}/t-0/partition.metadata"
     if content is None:
         node.storage.remove(path)
     else:
         node.storage.open(path).truncate(0)
         node.storage.open(path).append([content])
-    assert len(records(create(node.start()))) == 3
-    assert node.storage.read(path).endswith(b"topic_id: AAAAAAAAAAAAAAAAAAAAAQ")
+
+
+TORN_IDS = pytest.mark.parametrize("content", [b"", b"version: 0\ntopic_id: AAAA", b"\xff\0", None])
+
+
+@TORN_IDS
+def test_records_behind_a_torn_topic_id_are_nobodys(content: bytes | None) -> None:
+    """They may be those of a topic of this name that was deleted since; nothing was promised of them, for nothing was fsynced."""
+    node = Node()
+    logs = node.start()
+    append(create(logs), 3)
+    logs.close(clean=False)
+    tear_topic_id(node, content)
+    assert records(create(node.start(), topic_id=TWO)) == []
+    assert node.partitions() == ["t-0", f"t-0.{0:032x}-stray"]
+
+
+@TORN_IDS
+def test_an_empty_log_with_a_torn_topic_id_is_made_again(content: bytes | None) -> None:
+    node = Node()
+    logs = node.start()
+    create(logs)
+    logs.close(clean=False)
+    tear_topic_id(node, content)
+    assert records(create(node.start())) == []
+    assert node.partitions() == ["t-0"]
+    assert node.storage.read(f"{ROOT}/t-0/partition.metadata").endswith(b"topic_id: AAAAAAAAAAAAAAAAAAAAAQ")
+
+
+def test_the_metadata_log_stays_with_the_votes_beside_it() -> None:
+    node = Node()
+    logs = node.start()
+    append(create(logs, METADATA_TOPIC), 3)
+    logs.close(clean=False)
+    node.storage.open(f"{ROOT}/{METADATA_TOPIC}-0/partition.metadata").truncate(0)
+    assert len(records(create(node.start(), METADATA_TOPIC))) == 3
+    assert node.partitions() == [f"{METADATA_TOPIC}-0"]
+
+
+def test_a_partition_that_is_unknown_and_has_a_torn_id_is_set_aside() -> None:
+    node = Node()
+    logs = node.start()
+    append(create(logs), 3)
+    logs.close(clean=False)
+    tear_topic_id(node, b"")
+    node.start().set_strays_aside()
+    assert node.partitions() == [f"t-0.{0:032x}-stray"]
 
 
 def test_deleting_renames_at_once_and_removes_later() -> None:

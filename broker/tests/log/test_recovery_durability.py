@@ -1,9 +1,11 @@
 """What a recovery removed stays away, and what lies below the recovery point survives whatever happens."""
 
 import pytest
+from broker.clock.simulated import WALL_START_MS
 from broker.log.file_names import LEADER_EPOCHS
+from broker.log.partition_log import PartitionLog
 
-from .disk import DIRECTORY, Disk
+from .disk import DIRECTORY, Config, Disk, append, records
 from .test_recovery import fill
 
 
@@ -71,3 +73,78 @@ def test_leader_epochs_that_the_batches_deny_are_read_anew(content: bytes) -> No
     log.close(clean=False)
     disk.overwrite(LEADER_EPOCHS, content)
     assert disk.open().epochs.entries == entries
+
+
+def cut_and_rolled(disk: Disk) -> tuple[PartitionLog, str, bytes]:
+    """A log that was cut within a durable segment and goes on in a new one: the name and the former content of the old one."""
+    log = disk.open()
+    for number in range(8):
+        append(log, 2, epoch=1, timestamp=WALL_START_MS + number)
+    log.flush_soon(lambda error: None)
+    disk.settle()
+    name = log.active.log.path.rsplit("/", 1)[1]
+    before = disk.read(name)
+    log.truncate_to(10)
+    log.active.created_ms = 0
+    log.configure(Config(segment_ms=1))
+    append(log, 2, epoch=2, timestamp=WALL_START_MS + 10_000)
+    assert [segment.base_offset for segment in log.segments] == [0, 10]
+    return log, name, before
+
+
+def test_a_cut_that_a_power_cut_has_undone_hides_nothing_that_came_later() -> None:
+    """The old segment reaches over the new one again: what it has there is of another history."""
+    disk = Disk()
+    log, name, before = cut_and_rolled(disk)
+    expected = [(record.offset, record.value) for record in records(log)]
+    log.close(clean=False)
+    disk.overwrite(name, before)
+    again = disk.open(recovery_point=10)
+    assert [(record.offset, record.value) for record in records(again)] == expected
+    assert (again.log_end_offset, again.epochs.epoch_at(10)) == (12, 2)
+    assert len(disk.read(name)) < len(before)
+    disk.crash(1, "torn")
+    assert len(disk.read(name)) < len(before), "the cut is durable now"
+
+
+def test_a_new_segment_that_is_empty_gives_way_to_a_cut_that_was_undone() -> None:
+    disk = Disk()
+    log, name, before = cut_and_rolled(disk)
+    log.close(clean=False)
+    disk.overwrite(name, before)
+    disk.overwrite(f"{10:020d}.log", b"")
+    again = disk.open(recovery_point=10)
+    assert [record.offset for record in records(again)] == list(range(16))
+    assert (again.log_end_offset, [segment.base_offset for segment in again.segments]) == (16, [0])
+
+
+@pytest.mark.parametrize("how", ["flush", "clean stop"])
+def test_a_cut_is_durable_with_what_came_after_it(how: str) -> None:
+    """Also when that stands in another segment."""
+    disk = Disk()
+    log, name, before = cut_and_rolled(disk)
+    if how == "flush":
+        log.flush_soon(lambda error: None)
+        disk.settle()
+    else:
+        log.close(clean=True)
+    assert before.startswith(surviving(disk)[name])
+    assert len(surviving(disk)[name]) < len(before)
+    assert disk.storage.files()[f"{DIRECTORY}/{name}"] == surviving(disk)[name]
+    for seed in range(8):
+        disk.crash(seed, "torn")
+        assert disk.read(name) == surviving(disk)[name]
+
+
+def test_a_cut_of_an_earlier_life_is_durable_after_a_clean_stop() -> None:
+    """The process died before it fsynced the cut; the next life knows of it by the recovery point alone."""
+    disk = Disk()
+    _, name, before = cut_and_rolled(disk)
+    disk.crash()
+    again = disk.open(recovery_point=10)
+    again.close(clean=True)
+    assert len(surviving(disk)[name]) < len(before)
+    assert disk.storage.files()[f"{DIRECTORY}/{name}"] == surviving(disk)[name]
+    for seed in range(8):
+        disk.crash(seed, "torn")
+        assert disk.read(name) == surviving(disk)[name]

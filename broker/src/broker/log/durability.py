@@ -8,6 +8,7 @@ Source: ``UnifiedLog.flush``, ``LogManager``.
 import posixpath
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from broker.log.failure import LogDirFailure
@@ -58,7 +59,15 @@ class Durability:
         self._names_durable = clean
         # Whether something was cut off since the start: files that are shorter than on a disk that lost its power.
         self._was_cut = False
+        # The oldest segment that was cut and not fsynced since, by its base offset; and how often something was cut.
+        self._shortened = None if clean else self._cut_in_an_earlier_life()
+        self._cuts = 0
         self._closed = False
+
+    def _cut_in_an_earlier_life(self) -> int | None:
+        """A log that goes on in a new segment at the recovery point may have been cut there, and nobody knows of an fsync."""
+        bases = [segment.base_offset for segment in self._log.segments]
+        return next((before for before, base in pairwise(bases) if base == self.recovery_point), None)
 
     # What the log does.
 
@@ -74,6 +83,9 @@ class Durability:
     def cut_back(self, end_offset: int) -> None:
         """The log ends earlier now. What a start would trust must be taken back before anything else stands there."""
         self._was_cut = True
+        self._cuts += 1
+        base = self._log.active.base_offset
+        self._shortened = base if self._shortened is None else min(base, self._shortened)
         self.persisted_end_offset = min(self.persisted_end_offset, end_offset)
         self._flush_target = min(self._flush_target, end_offset)
         if end_offset < self.recovery_point:
@@ -116,7 +128,7 @@ class Durability:
         segments = self._unflushed()
         rest = segments[SEGMENTS_PER_FLUSH:]
         self._flush_target = rest[0].base_offset if rest else self._log.log_end_offset
-        epochs_written = self._epochs_written
+        epochs_written, cuts = self._epochs_written, self._cuts
         indexed: list[Segment] = []
 
         def finished(error: OSError | None) -> None:
@@ -124,6 +136,8 @@ class Durability:
             if error is not None:
                 self._on_failure(LogDirFailure(self._log.directory, error))
             elif not self._closed:
+                if cuts == self._cuts:
+                    self._shortened = None
                 self._note_durable(indexed, epochs_written)
                 if rest:
                     self._waiting = [*waiting, *self._waiting]
@@ -152,9 +166,10 @@ class Durability:
             file.close()
 
     def _unflushed(self) -> list[Segment]:
-        """Segments with bytes that were not fsynced."""
+        """Segments with bytes that were not fsynced, or that are longer on the disk than here."""
         segments = self._log.segments
-        first = max(bisect_right(segments, self.persisted_end_offset, key=lambda segment: segment.base_offset) - 1, 0)
+        start = self.persisted_end_offset if self._shortened is None else min(self.persisted_end_offset, self._shortened)
+        first = max(bisect_right(segments, start, key=lambda segment: segment.base_offset) - 1, 0)
         return segments[first:]
 
     def _small_files(self) -> list[File]:

@@ -16,6 +16,7 @@ from broker.log.checkpoints import CheckpointWriter, Offsets, encode_offsets, re
 from broker.log.failure import DISK_FULL, LogDirFailure
 from broker.log.file_names import (
     DELETE_DIRECTORY,
+    LOG,
     PARTITION_METADATA,
     STRAY_DIRECTORY,
     partition_in_name,
@@ -155,18 +156,30 @@ class LogManager:
         return opened
 
     def _claim(self, directory: str, key: Key, topic_id: uuid.UUID) -> None:
-        """A topic made again under its old name must not find the old one's records. A torn id is written anew."""
+        """A topic made again under its old name must not find the old one's records.
+
+        An id that a power cut has torn says nothing, so the records may be those of a topic of this name that is gone. They are
+        set aside: the id is made durable by the first fsync of its log, so nothing was promised of them (`log.durability`).
+        There is one metadata log, and beside it lie the votes: it stays where it is.
+        """
         path = posixpath.join(directory, PARTITION_METADATA)
         found = self._topic_id(directory)
         if found == topic_id:
             return
-        if found is not None:
+        if found is not None or (key[0] != METADATA_TOPIC and self._has_records(directory)):
             self._set_aside(key)
         if not self._storage.exists(directory):
             self._forget_offsets(key)
             self._storage.make_directory(directory)
         content = f"version: 0\ntopic_id: {uuid_to_base64(topic_id)}".encode()
         self._storage.write_atomically(path, content, durable=False)
+
+    def _has_records(self, directory: str) -> bool:
+        """Whether a directory is there, with a segment that is not empty."""
+        if not self._storage.exists(directory):
+            return False
+        names = [name for name in self._storage.list_directory(directory) if name.endswith(LOG)]
+        return any(self._storage.size(posixpath.join(directory, name)) for name in names)
 
     def _topic_id(self, directory: str) -> uuid.UUID | None:
         """Whose directory it is; None when it does not say so."""
@@ -188,7 +201,7 @@ class LogManager:
             key = partition_in_name(name)
             if key is None or key in self.logs or key in known:
                 continue
-            if self._topic_id(self._path(name)) is not None:
+            if self._storage.exists(posixpath.join(self._path(name), PARTITION_METADATA)):
                 self._set_aside(key)
 
     def _set_aside(self, key: Key) -> None:

@@ -85,14 +85,18 @@ class LogLoader:
         for number, base in enumerate(bases):
             segment = self._segment(base, names)
             last = number == len(bases) - 1
-            # One that is left by a roll that a full disk refused.
-            needless = not segment.size and not last and bool(loaded.segments)
+            # One that is left by a roll that a full disk refused, or by a cut that a power cut has undone.
+            needless = not segment.size and bool(loaded.segments) and (not last or self._reaches(loaded.segments[-1], base))
             hole = hole or (bool(loaded.segments) and not needless and self._lacks_something_before(base, loaded))
             if hole or needless:
                 loaded.cut_bytes += segment.size
                 segment.remove()
                 self._removed = True
+                if last and not hole:
+                    self._recover(loaded.segments[-1], loaded)
                 continue
+            if loaded.segments and not self._clean:
+                self._cut_overlap(loaded.segments[-1], base)
             suspect = not self._clean and (last or bases[number + 1] > self._recovery_point)
             self._open(segment, loaded, suspect=suspect, last=last)
         if not loaded.segments:
@@ -105,6 +109,19 @@ class LogLoader:
             # What is gone must not come back beside the batches that will take its place.
             self._storage.fsync_directory(self._directory)
         return loaded
+
+    @staticmethod
+    def _reaches(segment: Segment, offset: int) -> bool:
+        """Whether a segment has a batch at or behind an offset."""
+        return segment.position_of(offset) is not None
+
+    def _cut_overlap(self, before: Segment, base: int) -> None:
+        """A segment ends where the next one begins. It was cut there, and a power cut has brought back what was cut off."""
+        if self._reaches(before, base):
+            before.truncate_to(base, self._now_ms)
+            before.seal()
+            before.log.get().fsync()
+            before.fsync_indexes()
 
     def _lacks_something_before(self, base: int, loaded: Loaded) -> bool:
         """Whether what was not fsynced does not go on with the segment at `base`: a cut, or batches that never arrived."""
