@@ -69,6 +69,22 @@ def test_the_epoch_of_an_empty_log_behind_a_snapshot_is_known_after_a_restart() 
         assert (voter.driver.quorum_log.end_offset, voter.driver.quorum_log.last_epoch) == (50, 3)
 
 
+def test_a_log_that_is_cut_back_to_its_snapshot_knows_the_epoch_of_that() -> None:
+    """Asked without an epoch the leader would send a snapshot, perhaps an older one than what is committed here."""
+    voter = Voter()
+    fill(voter, 60, 3)
+    made = snapshot(voter, 3, 50)
+    log = opened(voter)
+    snapshot(voter, 3, 40)
+    log = opened(voter)
+    log.clean(voter.clock.wall_ms(), 0, -1)
+    assert (log.start_offset, log.newest) == (50, made)
+    log.truncate_to(55)
+    assert (log.end_offset, log.last_epoch) == (55, 3)
+    log.truncate_to(50)
+    assert (log.start_offset, log.end_offset, log.last_epoch) == (50, 50, 3)
+
+
 def test_a_log_without_its_beginning_needs_a_snapshot() -> None:
     voter = Voter()
     voter.log.truncate_fully(50, 3)

@@ -109,3 +109,23 @@ def test_one_that_is_given_up_leaves_nothing() -> None:
     store.abandon(SNAPSHOT, file)
     assert store.ids == []
     assert not [name for name in voter.storage.list_directory(DIRECTORY) if "checkpoint" in name and "epoch" not in name]
+
+
+def test_two_who_write_the_same_snapshot_do_not_meet() -> None:
+    """A leader that was asked again sends it again, while the first one waits for its fsync."""
+    voter = Voter()
+    store = SnapshotStore(voter.storage, DIRECTORY)
+    results: list[OSError | None] = []
+    files = [store.begin(SNAPSHOT) for _ in range(2)]
+    writers = [SnapshotWriter(file, SNAPSHOT, last_contained_ms=55, now_ms=66) for file in files]
+    writers[0].append([b"a", b"b"])
+    writers[0].finish()
+    store.finish(SNAPSHOT, files[0], results.append)
+    voter.settle()
+    assert (results, list(store.values(SNAPSHOT))) == ([None], [[b"a", b"b"]])
+    writers[1].append([b"a", b"b"])
+    writers[1].finish()
+    store.finish(SNAPSHOT, files[1], results.append)
+    voter.settle()
+    assert (results, list(store.values(SNAPSHOT)), store.ids) == ([None, None], [[b"a", b"b"]], [SNAPSHOT])
+    assert not [name for name in voter.storage.list_directory(DIRECTORY) if name.endswith(".part")]

@@ -115,6 +115,8 @@ class RaftDriver(Requests):
         self._pumping = self._again = False
         self._grown = False
         self._complaints: dict[int, ErrorCode] = {}
+        # The download whose end counts; one of before the leader was asked again is none any more.
+        self._download_wanted: object = None
         self._timer: Timer | None = None
         self._timer_at_ms = -1
         self._stopped = False
@@ -415,7 +417,8 @@ class RaftDriver(Requests):
         log.error("node %d at %s:%d answers %s: %s", peer, host, port, code.name, advice)
 
     def _change_log(self, change: LogChange) -> None:
-        """What the leader's answer means for this follower's log."""
+        """What the leader's answer means for this follower's log. Whatever was under way before means nothing any more."""
+        self._download_wanted = None
         if isinstance(change, LoadSnapshot):
             self._download(change)
             return
@@ -423,7 +426,7 @@ class RaftDriver(Requests):
         try:
             if isinstance(change, Truncate):
                 log.info("the log of the metadata is cut back from offset %d to %d", self.log.log_end_offset, change.offset)
-                self.log.truncate_to(change.offset)
+                self.quorum_log.truncate_to(change.offset)
             elif isinstance(change, Append):
                 self.log.append_as_follower(change.records)
         except KafkaError as error:
@@ -433,9 +436,11 @@ class RaftDriver(Requests):
 
     def _download(self, load: LoadSnapshot) -> None:
         core = self.core
+        wanted = self._download_wanted = object()
 
         def is_wanted() -> bool:
-            return not self._stopped and core.role is Role.FOLLOWER and core.epoch == load.epoch and core.busy
+            current = self._download_wanted is wanted
+            return current and not self._stopped and core.role is Role.FOLLOWER and core.epoch == load.epoch and core.busy
 
         def progressed() -> None:
             core.observe_snapshot_progress(self.now)

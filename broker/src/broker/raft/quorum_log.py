@@ -60,6 +60,14 @@ class QuorumLog:
     def truncation_offset(self, end: EpochEnd) -> int:
         return divergence.truncation_offset(self.log.epochs, self.end_offset, end)
 
+    def truncate_to(self, offset: int) -> None:
+        """Cut what the leader does not have. A log of which nothing is left goes on in the epoch its snapshot ends with."""
+        newest = self.newest
+        if offset <= self.log.log_start_offset and offset == newest.end_offset:
+            self.begin_behind(newest)
+        else:
+            self.log.truncate_to(offset)
+
     def begin_behind(self, snapshot: EpochEnd) -> None:
         """The log is of no use any more: it goes on where the snapshot ends."""
         self.log.truncate_fully(snapshot.end_offset, snapshot.epoch)

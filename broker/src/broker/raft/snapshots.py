@@ -1,8 +1,9 @@
 """Snapshots of the metadata in Kafka's checkpoint format: `<offset, 20 digits>-<epoch, 10 digits>.checkpoint`.
 
 A file holds batches with offsets of its own: a control record SnapshotHeader, the records of the image, SnapshotFooter. Its name
-says which offset the image ends before, and the epoch of its last record. It is written as `….checkpoint.part`, fsynced, and
-renamed, so one that has its name is whole. Source: KIP-630, ``RecordsSnapshotWriter``, ``FileRawSnapshotWriter``.
+says which offset the image ends before, and the epoch of its last record. It is written as `…-<number>.checkpoint.part`, fsynced,
+and renamed, so one that has its name is whole; whoever writes the same one again has a file of its own.
+Source: KIP-630, ``RecordsSnapshotWriter``, ``FileRawSnapshotWriter``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ class SnapshotStore:
         self._storage = storage
         self._directory = directory
         self.ids: list[EpochEnd] = []
+        self._begun = 0
         for name in storage.list_directory(directory):
             if name.endswith(SUFFIX + PART):
                 storage.remove(f"{directory}/{name}")
@@ -55,9 +57,8 @@ class SnapshotStore:
 
     def begin(self, snapshot: EpochEnd) -> File:
         """The empty file to write into."""
-        file = self._storage.open(self.path(snapshot) + PART)
-        file.truncate(0)
-        return file
+        self._begun += 1
+        return self._storage.open(f"{self.path(snapshot).removesuffix(SUFFIX)}-{self._begun}{SUFFIX}{PART}")
 
     def finish(self, snapshot: EpochEnd, file: File, done: Callable[[OSError | None], None]) -> None:
         """Make a written file the snapshot, durably."""
@@ -74,7 +75,7 @@ class SnapshotStore:
             if error is not None:
                 done(error)
                 return
-            self._storage.rename(path + PART, path)
+            self._storage.rename(file.path, path)
             self._storage.fsync_soon([], renamed, [self._directory])
 
         self._storage.fsync_soon([file], synced)
@@ -82,8 +83,8 @@ class SnapshotStore:
     def abandon(self, snapshot: EpochEnd, file: File) -> None:
         """It will not be finished."""
         file.close()
-        if self._storage.exists(self.path(snapshot) + PART):
-            self._storage.remove(self.path(snapshot) + PART)
+        if self._storage.exists(file.path):
+            self._storage.remove(file.path)
 
     def remove(self, snapshot: EpochEnd) -> None:
         self.ids.remove(snapshot)

@@ -71,7 +71,8 @@ def _answer_when_committed(
         left -= 1
         if code is not ErrorCode.NONE:
             answer.error_code = code
-            if code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
+            # A topic that was deleted may have a successor of the same name, which somebody else leads.
+            if code is ErrorCode.NOT_LEADER_OR_FOLLOWER and broker.replicas.name_of(partition.topic_id) is not None:
                 _name_leader(answer, partition.topic, context, broker)
         if left == 0:
             context.respond(ProduceResponse(responses=answers, node_endpoints=_leaders(answers, context, broker)))
