@@ -1,6 +1,6 @@
 """Administrators: one makes, changes and deletes topics, others look whether what was answered holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from broker.client.retriable import error_of
@@ -36,7 +36,7 @@ class Admin(Client):
         topic = CreatableTopic(
             name=name,
             num_partitions=partitions,
-            replication_factor=1,
+            replication_factor=-1,
             configs=[CreatableTopicConfig(name=key, value=value) for key, value in settings.items()],
         )
         request = CreateTopicsRequest(topics=[topic], timeout_ms=10_000)
@@ -46,16 +46,19 @@ class Admin(Client):
             topic_id = yield from self.id_of(name)
         elif code is not ErrorCode.NONE:
             raise broken(f"making topic {name} ended in {code.name}: {answer.topics[0].error_message}")
-        self.ledger.topics[topic_id] = Topic(name, partitions, dict(settings))
+        self.ledger.topic_made(topic_id, Topic(name, partitions, dict(settings)))
         self.note(f"made topic {name}")
         return topic_id
 
     def id_of(self, name: str) -> Script:
         request = MetadataRequest(topics=[MetadataRequestTopic(name=name)], allow_auto_topic_creation=False)
-        answer, code = yield from self.retried(f"the id of {name}", lambda: request, lambda r: r.topics[0].error_code)
-        if code is not ErrorCode.NONE:
-            raise broken(f"topic {name} exists, and its id is answered with {code.name}")
-        return answer.topics[0].topic_id
+        while True:
+            answer, code = yield from self.retried(f"the id of {name}", lambda: request, lambda r: r.topics[0].error_code)
+            if code is not ErrorCode.NONE:
+                raise broken(f"topic {name} exists, and its id is answered with {code.name}")
+            if not self.ledger.answers_lag or answer.topics[0].topic_id not in self.ledger.doomed:
+                return answer.topics[0].topic_id
+            yield self.sleep(*RETRY_MS)
 
     def delete_topic(self, topic_id: UUID) -> Script:
         self.ledger.doomed.add(topic_id)
@@ -67,8 +70,10 @@ class Admin(Client):
             if code in (ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_ID):
                 break
             self.note(f"deleting {self.ledger.topics[topic_id].name}: {code.name if code is not None else answer}")
+            if code is not None:
+                self.ask_another()
             yield self.sleep(*RETRY_MS)
-        self.ledger.deleted.add(topic_id)
+        self.ledger.topic_deleted(topic_id)
         self.note(f"deleted topic {self.ledger.topics[topic_id].name}")
 
     def set_config(self, topic_id: UUID, name: str, value: str) -> Script:
@@ -121,8 +126,10 @@ class Admin(Client):
 class Observer(Client):
     """Looks at topics, settings and groups, again and again."""
 
-    def __init__(self, simulation: Simulation, ledger: Ledger, name: str, broker_host: str, groups: list[str]) -> None:
-        super().__init__(simulation, ledger, name, broker_host)
+    def __init__(
+        self, simulation: Simulation, ledger: Ledger, name: str, brokers: str | Sequence[str], groups: list[str]
+    ) -> None:
+        super().__init__(simulation, ledger, name, brokers)
         self.groups = groups
         self.looks = 0
         self.spawn(self._run())
@@ -145,7 +152,7 @@ class Observer(Client):
         self.ledger.described(found, {topic_id: count for topic_id, (count, _) in made.items()}, deleted)
         self.looks += 1
         for topic_id, (_, settings) in made.items():
-            if settings and topic_id not in self.ledger.doomed:
+            if settings and topic_id not in self.ledger.doomed and not self.ledger.answers_lag:
                 yield from self._look_at_settings(topic_id, settings)
 
     def _look_at_settings(self, topic_id: UUID, settings: dict[str, str]) -> Script:
@@ -162,12 +169,16 @@ class Observer(Client):
                 raise broken(f"topic {topic.name}: {name} was set to {value}, and is {seen.get(name)}")
 
     def _look_at(self, group: str) -> Script:
+        host = self.host if self.is_alone else (yield from self.coordinator_of(group))
+        if host is None:
+            return
         before = {key: commits.settled for key, commits in self.ledger.commits.items()}
         request = OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=group, topics=None)])
-        answer = yield self.asked(request, version_max=NAMED_UNTIL)
+        asked = self.ledger.asks(host, group)
+        answer = yield self.asked(request, version_max=NAMED_UNTIL, host=host)
         if not isinstance(answer, OffsetFetchResponse) or answer.groups[0].error_code:
             return
         for topic in answer.groups[0].topics:
             for found in topic.partitions:
                 name = (group, topic.name, found.partition_index)
-                self.ledger.committed(*name, found.committed_offset, since=before.get(name, -1))
+                self.ledger.committed(*name, found.committed_offset, since=before.get(name, -1), host=host, asked=asked)

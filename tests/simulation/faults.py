@@ -31,10 +31,11 @@ class FaultPlan:
         self._rng: random.Random = simulation.rng("faults")
         self.struck: dict[str, int] = {}
         self.over = False
+        self.pause_ms = PAUSE_MS
         self._next()
 
     def _next(self) -> None:
-        self._simulation.later(self._rng.randint(*PAUSE_MS), self._strike)
+        self._simulation.later(self._rng.randint(*self.pause_ms), self._strike)
 
     def _strike(self) -> None:
         if self._simulation.clock.now_ms >= self._until_ms:
@@ -46,7 +47,12 @@ class FaultPlan:
         fault = self._rng.choice(self._faults)
         self.struck[fault] = self.struck.get(fault, 0) + 1
         self._simulation.note("faults", f"{fault} at {host.name}")
-        strikes: dict[str, Callable[[Host], None]] = {
+        self._strikes()[fault](host)
+        self._next()
+
+    def _strikes(self) -> dict[str, Callable[[Host], None]]:
+        """What each fault does to a host."""
+        return {
             "kill": self._kill,
             "cut-kill": self._cut_and_kill,
             "kill-within": lambda one: one.die_within(self._rng.randrange(OPERATIONS_MAX)),
@@ -59,8 +65,6 @@ class FaultPlan:
             "slow-fsync": self._slow,
             "disk-full": self._fill,
         }
-        strikes[fault](host)
-        self._next()
 
     def _kill(self, host: Host) -> None:
         if host.broker is not None:

@@ -22,6 +22,7 @@ from simulation.disk_view import Contents, Key, checkpoint, committed_offsets, r
 from simulation.world import DATA, Host
 
 NO_OFFSET = -1
+NO_EPOCH = -1
 CLEAN_MARKER = f"{DATA}/.kafka_cleanshutdown"
 RECOVERY_POINTS = f"{DATA}/recovery-point-offset-checkpoint"
 
@@ -60,10 +61,13 @@ class Commits:
 
     sent: list[int] = field(default_factory=list)
     settled: int = -1
+    # Commits that got no answer, with the generation they belong to.
+    doubted: dict[int, int] = field(default_factory=dict)
 
     def allowed(self, settled: int) -> set[int]:
         """Where a group may stand when the commit with this number was acknowledged, and no later one is known to be."""
-        return set(self.sent[max(settled, 0) :]) | ({NO_OFFSET} if settled < 0 else set())
+        late = {self.sent[number] for number in self.doubted}
+        return set(self.sent[max(settled, 0) :]) | late | ({NO_OFFSET} if settled < 0 else set())
 
 
 @dataclass
@@ -88,6 +92,8 @@ class Ledger:
     commits: dict[tuple[str, str, int], Commits] = field(default_factory=dict)
     processed: dict[str, dict[Key, set[int]]] = field(default_factory=dict)
     idempotent: set[str] = field(default_factory=set)
+    # Whether a broker may answer with what it knew some time ago, since others have decided meanwhile.
+    answers_lag: bool = False
     # A machine died, and its broker has not been ready since.
     machine_died: bool = False
     machine_deaths: int = 0
@@ -101,8 +107,12 @@ class Ledger:
 
     # Records.
 
-    def acknowledged(self, topic_id: UUID, index: int, base_offset: int, values: Iterable[bytes]) -> None:
-        """A producer was told that its records stand from an offset on.
+    def claim(self, key: Key, offset: int, value: bytes) -> None:
+        """A client was told that a record stands at an offset, or saw it there."""
+        self.partition(*key).claim(self._where(*key), offset, value)
+
+    def acknowledged(self, topic_id: UUID, index: int, base_offset: int, values: Iterable[bytes], acks: int = -1) -> None:
+        """A producer was told that its records stand from an offset on. `acks`: what it asked for; one broker is all.
 
         One that names its topic may by now write to another one of that name, so nothing is said of a doomed topic.
         """
@@ -112,19 +122,25 @@ class Ledger:
         if base_offset < 0:
             raise broken(f"{where}: an acknowledgement names offset {base_offset}")
         for offset, value in enumerate(values, base_offset):
-            partition.claim(where, offset, value)
+            self.claim((topic_id, index), offset, value)
             partition.acknowledged.add(offset)
 
-    def high_watermarks(self) -> dict[Key, int]:
-        """What consumers have seen so far: an answer to what is asked from now on shows no less."""
-        return {key: partition.high_watermark for key, partition in self.partitions.items()}
+    def high_watermark(self, topic_id: UUID, index: int, epoch: int = NO_EPOCH) -> int:
+        """What consumers have seen so far: an answer to what is asked of a leader from now on shows no less."""
+        return self.partition(topic_id, index).high_watermark
 
     def fetched(
-        self, group: str, topic_id: UUID, index: int, records: Iterable[Record], high_watermark: int, floors: Mapping[Key, int]
+        self,
+        group: str,
+        topic_id: UUID,
+        index: int,
+        records: Iterable[Record],
+        high_watermark: int,
+        floor: int,
+        epoch: int = NO_EPOCH,
     ) -> None:
-        """A consumer got records with a high watermark; `floors` are of when it asked."""
+        """A consumer got records with a high watermark; `floor` is that of when it asked, `epoch` that of the leader it asked."""
         partition, where = self.partition(topic_id, index), self._where(topic_id, index)
-        floor = floors.get((topic_id, index), 0)
         if high_watermark < floor:
             raise broken(f"{where}: the high watermark went back from {floor} to {high_watermark}")
         partition.high_watermark = max(partition.high_watermark, high_watermark)
@@ -132,10 +148,18 @@ class Ledger:
         for record in records:
             if record.offset >= high_watermark:
                 raise broken(f"{where}: offset {record.offset} was given out below high watermark {high_watermark}")
-            partition.claim(where, record.offset, record.value or b"")
+            self.claim((topic_id, index), record.offset, record.value or b"")
             done.add(record.offset)
 
+    def place_of(self, topic_id: UUID, index: int, value: bytes) -> int | None:
+        """Where a record stands in the leader's log, whatever anybody was told; None when that is not looked at."""
+        return None
+
     # Offsets of groups.
+
+    def asks(self, host: str, group: str) -> int | None:
+        """Somebody asks the broker on a host where a group stands; what `committed` wants to be told with the answer."""
+        return None
 
     def commit_sent(self, group: str, topic: str, index: int, offset: int) -> int:
         """A number for the commit."""
@@ -143,18 +167,42 @@ class Ledger:
         commits.sent.append(offset)
         return len(commits.sent) - 1
 
-    def commit_acknowledged(self, group: str, topic: str, index: int, number: int) -> None:
+    def commit_acknowledged(self, group: str, topic: str, index: int, number: int, generation: int = 0) -> None:
         commits = self.commits[group, topic, index]
         commits.settled = max(commits.settled, number)
+        commits.doubted.pop(number, None)
+        commits.doubted = {doubt: within for doubt, within in commits.doubted.items() if within >= generation}
 
-    def committed(self, group: str, topic: str, index: int, offset: int, *, since: int | None = None) -> None:
-        """The broker says where a group stands; `since`: what was acknowledged when it was asked, now if None."""
+    def commit_doubted(self, group: str, topic: str, index: int, number: int, generation: int) -> None:
+        """A commit has got no answer that says what became of it: it may still come, until its generation is over."""
+        self.commits[group, topic, index].doubted[number] = generation
+
+    def settled(self, group: str, topic: str, index: int) -> int:
+        """The number of the last acknowledged commit, -1 when there is none."""
+        commits = self.commits.get((group, topic, index))
+        return commits.settled if commits is not None else -1
+
+    def committed(
+        self, group: str, topic: str, index: int, offset: int, *, since: int, host: str = "", asked: int | None = None
+    ) -> None:
+        """The broker on a host says where a group stands; `since`: what was acknowledged when it was asked."""
         commits = self.commits.setdefault((group, topic, index), Commits())
-        allowed = commits.allowed(commits.settled if since is None else since)
+        allowed = commits.allowed(since)
         if offset not in allowed:
             raise broken(f"group {group} stands at {offset} in {topic}-{index}, not at one of {sorted(allowed)[-5:]}")
 
     # Topics.
+
+    def topic_made(self, topic_id: UUID, topic: Topic) -> None:
+        """An administrator was told that there is this topic now."""
+        self.topics[topic_id] = topic
+
+    def topic_deleted(self, topic_id: UUID) -> None:
+        """An administrator was told that there is this topic no more."""
+        self.deleted.add(topic_id)
+
+    def told_leader(self, topic_id: UUID, index: int, node_id: int, epoch: int) -> None:
+        """A broker said who leads a partition in an epoch; where there is one broker there is nothing to compare."""
 
     def described(self, found: Mapping[UUID, tuple[str, int]], made: Mapping[UUID, int], deleted: set[UUID]) -> None:
         """The broker says which topics there are. `made` (with partition counts) and `deleted`: what was acknowledged when
@@ -209,7 +257,7 @@ class Ledger:
                 continue
             contents = found.get(key, Contents("", 0, 0, {}))
             self._check_kept(self._where(*key), partition, contents)
-            self._check_places(self._where(*key), contents)
+            self.check_places(self._where(*key), {offset: one.value or b"" for offset, one in contents.records.items()})
         self.machine_died = False
 
     def _check_kept(self, where: str, partition: Partition, contents: Contents) -> None:
@@ -238,12 +286,11 @@ class Ledger:
                 raise broken(f"{where}: {value!r} stood at {offset}, the disk has {record and record.value!r}")
         partition.high_watermark = min(partition.high_watermark, end)
 
-    def _check_places(self, where: str, contents: Contents) -> None:
+    def check_places(self, where: str, records: Mapping[int, bytes]) -> None:
         """No record of an idempotent producer twice, and every producer's records in order."""
         places: dict[bytes, int] = {}
         latest: dict[str, int] = {}
-        for offset, record in sorted(contents.records.items()):
-            value = record.value or b""
+        for offset, value in sorted(records.items()):
             producer, _, number = value[:32].decode(errors="replace").partition("|")[0].rpartition("/")
             if not producer:
                 continue

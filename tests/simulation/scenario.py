@@ -1,4 +1,4 @@
-"""One run: a broker, its clients, faults from a seed, then peace, and at last the question whether everything fits.
+"""One run: a broker or a cluster, clients, faults from a seed, then peace, and at last the question whether everything fits.
 
 `run(seed, kind)` raises InvariantBroken, with the command that replays it.
 """
@@ -7,44 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from simulation import faults
+from simulation import alone, cluster, faults
 from simulation.admin import Admin, Observer
+from simulation.alone import Alone
+from simulation.cluster import Cluster
 from simulation.consumer import Consumer
-from simulation.faults import FaultPlan
-from simulation.ledger import InvariantBroken, Ledger
+from simulation.ledger import InvariantBroken
 from simulation.producer import Producer
 from simulation.script import Script
 from simulation.trace import replay_command
 from simulation.world import Simulation
 
-BROKER = "broker-1"
-FAULTS_UNTIL_MS = 18_000
-# A member that is gone is noticed after 6 s, a rebalance takes 5, a lost answer 15: all of it twice.
-SERVED_WITHIN_MS = 60_000
 LOOK_EVERY_MS = 200
-SETTINGS = {
-    "offsets.topic.num.partitions": "2",
-    "group.initial.rebalance.delay.ms": "100",
-    "log.flush.offset.checkpoint.interval.ms": "3000",
-    "replica.high.watermark.checkpoint.interval.ms": "1000",
-    "auto.create.topics.enable": "false",
-}
 # How long bytes are on their way at most: in one house, between two towns, between countries.
 DELAYS_MS = (2, 20, 60)
 # Faults by the kind of a run.
-KINDS = {
-    "process": (*faults.PROCESS_DEATHS, *faults.CLEAN_STOPS, *faults.NETWORK_FAULTS),
-    "pipelined": (*faults.PROCESS_DEATHS, *faults.NETWORK_FAULTS),
-    "machine": (*faults.PROCESS_DEATHS, *faults.MACHINE_DEATHS, *faults.CLEAN_STOPS, *faults.NETWORK_FAULTS),
-    "disk": (*faults.PROCESS_DEATHS, *faults.CLEAN_STOPS, *faults.DISK_FAULTS, *faults.DISK_FAULTS),
-    "everything": (
-        *faults.PROCESS_DEATHS,
-        *faults.MACHINE_DEATHS,
-        *faults.CLEAN_STOPS,
-        *faults.NETWORK_FAULTS,
-        *faults.DISK_FAULTS,
-    ),
-}
+KINDS = alone.KINDS | cluster.KINDS
+PIPELINED = frozenset({"pipelined", "cluster-pipelined"})
 
 
 @dataclass
@@ -76,28 +55,28 @@ class Scenario:
         self.seed = seed
         self.kind = kind
         self.simulation = Simulation(f"{kind} {seed}")
-        self.ledger = Ledger(self.simulation.note)
-        self.simulation.watchers.append(self.ledger)
-        self.host = self.simulation.add_host(BROKER, 1, SETTINGS)
+        self.house = Cluster(self.simulation, kind) if kind in cluster.KINDS else Alone(self.simulation, kind)
+        self.hosts = self.house.hosts
+        self.ledger = self.house.ledger
         self._rng = self.simulation.rng("scenario")
         self.simulation.wires.delay_ms_max = self._rng.choice(DELAYS_MS)
         self.producers: list[Producer] = []
         self.consumers: list[Consumer] = []
         self.topics: dict[str, tuple[UUID, int]] = {}
         self.groups = {"mail": ("article-topic", "comment-topic"), "search": ("article-topic",)}
-        self.admin = Admin(self.simulation, self.ledger, "admin", BROKER)
-        self.observer = Observer(self.simulation, self.ledger, "observer", BROKER, list(self.groups))
+        self.admin = Admin(self.simulation, self.ledger, "admin", self.house.brokers)
+        self.observer = Observer(self.simulation, self.ledger, "observer", self.house.brokers, list(self.groups))
         self.admin_is_done = False
-        self.plan = FaultPlan(self.simulation, [self.host], KINDS[kind], FAULTS_UNTIL_MS)
-        self.host.start()
+        self.plan = self.house.plan()
+        self.house.start()
         self.admin.spawn(self._set_up())
 
     # Who there is.
 
     def _set_up(self) -> Script:
-        for name, count in (("article-topic", 3), ("comment-topic", 2)):
+        for name, count in self.house.topics:
             # Pipelined batches of one producer are recognised again only within a segment (Kafka's snapshots keep one each).
-            settings = {} if self.kind == "pipelined" else {"segment.ms": str(self._rng.choice((1500, 5000, 10**9)))}
+            settings = {} if self.kind in PIPELINED else {"segment.ms": str(self._rng.choice((1500, 5000, 10**9)))}
             self.topics[name] = ((yield from self.admin.create_topic(name, count, settings)), count)
         for number, (name, (topic_id, count)) in enumerate(self.topics.items()):
             self._add_producer(f"p{number}-idem", name, topic_id, count, idempotent=True)
@@ -115,12 +94,12 @@ class Scenario:
                 self.simulation,
                 self.ledger,
                 name,
-                BROKER,
+                self.house.brokers,
                 topic=topic,
                 topic_id=topic_id,
                 partitions=partitions,
                 idempotent=idempotent,
-                depth=5 if self.kind == "pipelined" else 1,
+                depth=5 if self.kind in PIPELINED else 1,
             )
         )
 
@@ -130,7 +109,7 @@ class Scenario:
     def _add_consumer(self, group: str) -> None:
         name = f"{group}-{sum(consumer.group == group for consumer in self.consumers)}"
         topics = {topic: self.topics[topic] for topic in self.groups[group]}
-        self.consumers.append(Consumer(self.simulation, self.ledger, name, BROKER, group=group, topics=topics))
+        self.consumers.append(Consumer(self.simulation, self.ledger, name, self.house.brokers, group=group, topics=topics))
 
     def _churn_members(self) -> None:
         """Now and then a member leaves and another comes."""
@@ -155,7 +134,8 @@ class Scenario:
             replay = f"replay it: {replay_command(self.kind, self.seed)}"
             raise InvariantBroken(f"{error}\n{self.simulation.trace.tail}\n\n{replay}") from error
         known = self.ledger.partitions.values()
-        occurrences: dict[str, int] = {}
+        occurrences = self.house.occurrences()
+        occurrences["duplicate answered as one"] = sum(producer.duplicates for producer in self.producers)
         for producer in self.producers:
             for code, count in producer.refused.items():
                 occurrences[code.name] = occurrences.get(code.name, 0) + count
@@ -163,7 +143,7 @@ class Scenario:
             digest=self.simulation.trace.digest,
             lines=self.simulation.trace.count,
             simulated_ms=self.simulation.clock.now_ms,
-            lives=self.host.lives,
+            lives=sum(host.lives for host in self.hosts),
             acknowledged=sum(len(partition.acknowledged) for partition in known),
             lost=sum(len(partition.lost) for partition in known),
             struck=self.plan.struck,
@@ -171,35 +151,28 @@ class Scenario:
             looks=self.observer.looks,
             topics=len(self.ledger.topics),
             occurrences=occurrences,
+            beyond_budget=self.house.beyond_budget,
         )
 
     def _run(self) -> None:
         simulation = self.simulation
-        simulation.run_until(FAULTS_UNTIL_MS + faults.PAUSE_MS[1], lambda: self.plan.over)
+        simulation.run_until(self.house.faults_until_ms + faults.PAUSE_MS[1], lambda: self.plan.over)
         for producer in self.producers:
             producer.stopping = True
-        deadline_ms = simulation.clock.now_ms + SERVED_WITHIN_MS
+        deadline_ms = simulation.clock.now_ms + self.house.served_within_ms
         while (missing := self.waits_for()) is not None:
             if simulation.clock.now_ms >= deadline_ms:
-                raise InvariantBroken(f"{SERVED_WITHIN_MS} ms after the last fault, {missing}")
+                raise InvariantBroken(f"{self.house.served_within_ms} ms after the last fault, {missing}")
             simulation.run_until(simulation.clock.now_ms + LOOK_EVERY_MS)
-        if self.host.fatal:
-            raise InvariantBroken(f"the broker gave up: {self.host.fatal[0]}")
-        if self.host.not_started and not set(faults.DISK_FAULTS) & set(KINDS[self.kind]):
-            raise InvariantBroken(f"the broker did not start: {self.host.not_started[0]}")
-        # A last look, and a stop and a start in peace.
+        # A last look.
         looks = self.observer.looks
-        simulation.run_until(simulation.clock.now_ms + SERVED_WITHIN_MS, lambda: self.observer.looks > looks + 1)
-        self.host.stop()
-        lives = self.host.lives
-        simulation.run_until(simulation.clock.now_ms + SERVED_WITHIN_MS, lambda: self.host.ready and self.host.lives > lives)
-        if not self.host.ready:
-            raise InvariantBroken("the broker did not come back from a clean stop")
+        simulation.run_until(deadline_ms, lambda: self.observer.looks > looks + 1)
+        self.house.check_end()
 
     def waits_for(self) -> str | None:
         """What is not done yet."""
-        if not self.host.ready:
-            return "the broker is not ready"
+        if (missing := self.house.waits_for()) is not None:
+            return missing
         if not self.admin_is_done:
             return f"the admin waits for {self.admin.doing}"
         for producer in self.producers:

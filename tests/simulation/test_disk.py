@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 from broker.protocol.errors import ErrorCode
 from simulation.admin import Admin
+from simulation.alone import BROKER, SETTINGS
 from simulation.consumer import Consumer
 from simulation.ledger import Ledger
 from simulation.producer import Producer
-from simulation.scenario import BROKER, SETTINGS
 from simulation.script import Script
 from simulation.world import Host, Simulation
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from broker.storage.simulated import CrashMode
 from simulation.admin import Admin
+from simulation.alone import SETTINGS
 from simulation.ledger import Ledger
-from simulation.scenario import SETTINGS
 from simulation.script import Script, all_of
 from simulation.trace import LINES_SHOWN, Trace
 from simulation.world import Host, Simulation

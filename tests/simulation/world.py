@@ -46,6 +46,8 @@ class Simulation:
         self.wires = Wires(self.clock, self.rng("wires"), watch=lambda line: self.note("wires", line))
         self.hosts: dict[str, Host] = {}
         self.watchers: list[Watcher] = []
+        # Whether the power of a host may fail now; if not, only its process dies.
+        self.may_tear: Callable[[Host], bool] = lambda host: True
 
     def rng(self, purpose: str) -> random.Random:
         """A source of its own for each purpose, so that one more draw here changes nothing there."""
@@ -96,6 +98,9 @@ class Host:
         )
         self.broker: Broker | None = None
         self.ready = False
+        self.paused = False
+        # Whether its log directory is open: what an earlier life has left of the metadata log was recovered.
+        self.opened = False
         self.lives = 0
         self.restart_after_ms: int | None = 500
         # How the next death within an operation counts: of the process, or of the machine.
@@ -115,6 +120,7 @@ class Host:
         self.broker = Broker(self.config, World(self.clock, randomness, self.storage, self.network), self._gave_up, CLUSTER_ID)
         try:
             self.broker.start(self._is_ready)
+            self.opened = True
         except START_ERRORS as error:
             self._gave_up(str(error))
 
@@ -133,6 +139,8 @@ class Host:
     def crash(self, mode: CrashMode | None = None) -> None:
         """The process dies, or the machine."""
         mode, self.death = mode or self.death, "process"
+        if mode == "torn" and not self.simulation.may_tear(self):
+            mode = "process"
         for watcher in self.simulation.watchers:
             watcher.crashes(self, mode)
         self._note(f"crashes ({mode})")
@@ -148,7 +156,7 @@ class Host:
 
     def stop(self, *, then: CrashMode = "process") -> None:
         """Stop cleanly; the process ends, or the power goes as soon as it has."""
-        if self.broker is None or not self.ready:
+        if self.broker is None or not self.ready or self.paused:
             return
         self.ready = False
         self._note("stops")
@@ -160,9 +168,24 @@ class Host:
             watcher.stopped(self)
         self.crash(then)
 
+    def pause(self) -> None:
+        """The process does nothing, while time goes on and its sockets take what comes."""
+        self._note("pauses")
+        self.paused = True
+        self.clock.pause()
+        self.network.pause()
+
+    def resume(self) -> None:
+        if not self.paused:
+            return
+        self._note("goes on")
+        self.paused = False
+        self.clock.resume()
+        self.network.resume()
+
     def _is_down(self) -> None:
         self.broker = None
-        self.ready = False
+        self.ready = self.paused = self.opened = False
         if self.restart_after_ms is not None:
             self.simulation.later(self.restart_after_ms, self.start)
 
