@@ -147,6 +147,35 @@ def test_everything_is_flushed_and_noted() -> None:
         assert [len(records(create(logs, topic))) for topic in ("a", "b")] == [2, 2], f"seed {seed}"
 
 
+def test_what_is_made_after_a_clean_stop_is_durable_with_its_first_records() -> None:
+    """Also its directory and its topic id, which were not there when the node stopped."""
+    for seed in range(60):
+        node = Node()
+        node.start().close(clean=True)
+        logs = node.start()
+        assert logs.clean
+        append(create(logs), 4)
+        logs.flush_soon()
+        node.settle()
+        node.crash(seed)
+        assert len(records(create(node.start()))) == 4, f"seed {seed}"
+
+
+def test_a_log_that_was_empty_at_a_clean_stop_is_durable_with_its_first_records() -> None:
+    """The clean stop has left it alone, and its topic id with it."""
+    for seed in range(60):
+        node = Node()
+        logs = node.start()
+        create(logs)
+        logs.close(clean=True)
+        logs = node.start()
+        append(create(logs), 4)
+        logs.flush_soon()
+        node.settle()
+        node.crash(seed)
+        assert len(records(create(node.start()))) == 4, f"seed {seed}"
+
+
 def test_what_was_fsynced_once_survives_a_power_cut() -> None:
     """Also the very first records of a partition: its directory, its topic id and its files are durable with them."""
     for seed in range(60):

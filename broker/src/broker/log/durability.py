@@ -55,8 +55,8 @@ class Durability:
         # Whether the checkpoint of the epochs on disk says the same as `epochs`, and how often it was written.
         self._epochs_durable = clean and not log.epochs.dirty
         self._epochs_written = 0
-        # Whether the names of the directory and its small files are durable.
-        self._names_durable = clean
+        # Whether the names of the directory and its small files are durable. A clean stop leaves out a log that is empty.
+        self._names_durable = clean and log.log_end_offset > 0
         # Whether something was cut off since the start: files that are shorter than on a disk that lost its power.
         self._was_cut = False
         # The oldest segment that was cut and not fsynced since, by its base offset; and how often something was cut.

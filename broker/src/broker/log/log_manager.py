@@ -135,7 +135,7 @@ class LogManager:
         if key in self.logs:
             return self.logs[key]
         directory = self._path(f"{topic}-{partition}")
-        self._claim(directory, key, topic_id)
+        was_there = self._claim(directory, key, topic_id)
         self.topic_ids[key] = topic_id
         opened = self.logs[key] = PartitionLog(
             self._files,
@@ -143,7 +143,8 @@ class LogManager:
             config,
             recovery_point=self._recovery_points.get(key, 0),
             start_offset=self._log_starts.get(key, 0),
-            clean=self.clean,
+            # Nothing of what is made now is durable, however this node was stopped before.
+            clean=self.clean and was_there,
             now_ms=self._clock.wall_ms(),
             on_failure=self.fail,
             on_full=self._full,
@@ -155,8 +156,10 @@ class LogManager:
             )
         return opened
 
-    def _claim(self, directory: str, key: Key, topic_id: uuid.UUID) -> None:
-        """A topic made again under its old name must not find the old one's records.
+    def _claim(self, directory: str, key: Key, topic_id: uuid.UUID) -> bool:
+        """Make the directory of a partition, unless it is there: whether it was.
+
+        A topic made again under its old name must not find the old one's records.
 
         An id that a power cut has torn says nothing, so the records may be those of a topic of this name that is gone. They are
         set aside: the id is made durable by the first fsync of its log, so nothing was promised of them (`log.durability`).
@@ -165,7 +168,7 @@ class LogManager:
         path = posixpath.join(directory, PARTITION_METADATA)
         found = self._topic_id(directory)
         if found == topic_id:
-            return
+            return True
         if found is not None or (key[0] != METADATA_TOPIC and self._has_records(directory)):
             self._set_aside(key)
         if not self._storage.exists(directory):
@@ -173,6 +176,7 @@ class LogManager:
             self._storage.make_directory(directory)
         content = f"version: 0\ntopic_id: {uuid_to_base64(topic_id)}".encode()
         self._storage.write_atomically(path, content, durable=False)
+        return False
 
     def _has_records(self, directory: str) -> bool:
         """Whether a directory is there, with a segment that is not empty."""
