@@ -26,7 +26,7 @@ from simulation.script import RETRY_MS, Client, Script, all_of
 from simulation.world import Simulation
 
 BRIEF = "brief"
-RECORDS_MAX, RECORDS_MAX_IN_CLUSTER = 4, 16
+RECORDS_MAX, RECORDS_MAX_IN_CLUSTER = 4, 20
 NO_PRODUCER = (-1, -1)
 BY_ID_SINCE = 13
 # The broker does not know what came before: it lost the producer's latest batches, or all of them.
@@ -95,7 +95,7 @@ class Lane:
             self._number += 1
             while partition_for_key(key := f"{self.name}/{self._key}".encode(), self.producer.partitions) != self.index:
                 self._key += 1
-            filler = "x" * (rng.randint(0, 200) if rng.randrange(40 if self.producer.is_alone else 400) else 30_000)
+            filler = "x" * (rng.randint(0, 200) if rng.randrange(40 if self.producer.is_alone else 300) else 30_000)
             records.append((key, f"{self.name}/{self._number:06}|{filler}".encode()))
             self._key += 1
         batch = Batch(self.next_sequence, records)
@@ -208,7 +208,7 @@ class Producer(Client):
         if not self.is_alone and name.startswith(BRIEF):
             # Names that are used again mean what a broker has heard of last: only ids are sure.
             self.version_max = None
-        self.pause_ms_max = self.rng.choice((100, 300, 1000))
+        self.pause_ms_max = self.rng.choice((100, 300, 1000) if self.is_alone else (500, 1000, 2000))
         self.stopping = False
         self.refused: dict[ErrorCode, int] = {}
         # Batches that were sent again, stood in the log already, and were answered as the ones there.
