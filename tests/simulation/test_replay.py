@@ -32,3 +32,9 @@ def test_a_seed_is_a_run() -> None:
 
 def test_kinds_of_runs_have_seeds_of_their_own() -> None:
     assert digest("process", 1, "1") != digest("pipelined", 1, "1")
+
+
+def test_a_cluster_is_the_same_in_every_process() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, again = pool.map(lambda hash_seed: digest("cluster-disk", 1, hash_seed), ("1", "2"))
+    assert first == again
