@@ -106,6 +106,11 @@ class ClusterLedger(Ledger):
 
     # Leaders.
 
+    def leads(self, topic_id: UUID, index: int, host: str) -> bool:
+        self.audit.look()
+        partition = self.audit.view.partitions.get((topic_id, index))
+        return partition is not None and partition.leader >= 0 and self.audit.hosts[partition.leader].name == host
+
     def told_leader(self, topic_id: UUID, index: int, node_id: int, epoch: int) -> None:
         known = self._leaders.setdefault((topic_id, index, epoch), node_id)
         if known != node_id:

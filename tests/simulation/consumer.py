@@ -255,7 +255,7 @@ class Consumer(Client):
             for found in answer.responses:
                 name = names[found.topic_id] if self.version_max is None else found.topic
                 for data in found.partitions:
-                    self._take(name, data, floors[name, data.partition_index], leaders[name, data.partition_index].epoch)
+                    self._take(name, data, floors[name, data.partition_index], leaders[name, data.partition_index])
 
     def _request(self, leaders: dict[tuple[str, int], Leader]) -> FetchRequest:
         topics: dict[str, FetchTopic] = {}
@@ -272,10 +272,14 @@ class Consumer(Client):
             topic.partitions.append(data)
         return FetchRequest(max_wait_ms=self.patience.fetch_wait_ms, min_bytes=1, max_bytes=1 << 20, topics=list(topics.values()))
 
-    def _take(self, name: str, data: PartitionData, floor: int, epoch: int) -> None:
+    def _take(self, name: str, data: PartitionData, floor: int, leader: Leader) -> None:
         key = (name, data.partition_index)
         code = error_of(data.error_code)
         if code is ErrorCode.OFFSET_OUT_OF_RANGE:
+            if not self.ledger.leads(self.topics[name][0], key[1], leader.host):
+                # It was replaced and does not know yet; a client that knows of its epoch alone cannot tell either.
+                self.routes.doubt(self.topics[name][0], key[1])
+                return
             if not self.ledger.machine_deaths:
                 raise broken(f"{self.name}: {name}-{key[1]} does not reach {self.positions[key]}, from where it was read")
             self.note(f"{name}-{key[1]}: {self.positions[key]} is out of range")
@@ -297,7 +301,7 @@ class Consumer(Client):
                 f"{self.name}: what was read from {name}-{key[1]} at {self.positions[key]} is damaged: {error}"
             ) from error
         # Versions that do not say the epoch may be answered by a leader of another one.
-        known = epoch if self.version_max is None or self.version_max >= EPOCHS_SINCE else NO_EPOCH
+        known = leader.epoch if self.version_max is None or self.version_max >= EPOCHS_SINCE else NO_EPOCH
         self.ledger.fetched(self.group, self.topics[name][0], key[1], records, data.high_watermark, floor, known)
         if records:
             expected = range(self.positions[key], self.positions[key] + len(records))

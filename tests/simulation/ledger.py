@@ -155,6 +155,10 @@ class Ledger:
         """Where a record stands in the leader's log, whatever anybody was told; None when that is not looked at."""
         return None
 
+    def leads(self, topic_id: UUID, index: int, host: str) -> bool:
+        """Whether the broker on a host leads a partition, as was agreed on; one broker leads everything."""
+        return True
+
     # Offsets of groups.
 
     def asks(self, host: str, group: str) -> int | None:
