@@ -172,3 +172,13 @@ def test_the_old_name_of_the_node_id() -> None:
 def test_order_of_variables_does_not_matter() -> None:
     one = {"KAFKA_B": "1", "KAFKA_A": "2"}
     assert list(from_environment(one)) == list(from_environment(dict(reversed(one.items()))))
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_way_out() -> None:
+    with pytest.raises(ConfigError) as raised:
+        combine(None, {"KAFKA_PEER_HOME": "/somewhere"}, [])
+    text = str(raised.value)
+    assert "peer.home" in text
+    assert "the environment variable KAFKA_PEER_HOME=/somewhere" in text
+    assert "`unset KAFKA_PEER_HOME`" in text
+    assert combine(None, {"KAFKA_PEER_HOME": "", "KAFKA_BROKER_ID": "1"}, [])["node.id"] == "1", "an empty one says nothing"

@@ -6,7 +6,7 @@ Later ones win in that order. Without a file the values of Kafka's shipped serve
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from broker.config.definitions import BY_NAME, ConfigError
+from broker.config.definitions import BY_NAME, ConfigError, find
 
 # Kafka's shipped server.properties where it differs from the built-in defaults.
 SHIPPED = {
@@ -22,6 +22,7 @@ SHIPPED = {
     "share.coordinator.state.topic.min.isr": "1",
 }
 PREFIX = "KAFKA_"
+OLD_NODE_ID = "broker.id"
 # Variables of the image's own scripts, which are no settings (KafkaDockerWrapper), and KAFKA_HOME.
 NOT_SETTINGS = frozenset(
     {
@@ -88,6 +89,21 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def _known(given: dict[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """ConfigError for what is no setting: it names the variable, which may have been meant for something else."""
+    for key, value in given.items():
+        if value != "" and key not in BY_NAME and key != OLD_NODE_ID:
+            variable = next(name for name in sorted(environment) if from_environment({name: value}).keys() == {key})
+            try:
+                find(key)
+            except ConfigError as error:
+                raise ConfigError(
+                    f"{error} (given was the environment variable {variable}={value}; every {PREFIX}* variable is taken for a "
+                    f"setting: if this one is not meant for the broker, `unset {variable}`)"
+                ) from None
+    return given
+
+
 def parse_override(text: str) -> tuple[str, str]:
     """`key=value` of --override."""
     key, separator, value = text.partition("=")
@@ -99,10 +115,10 @@ def parse_override(text: str) -> tuple[str, str]:
 def combine(file_text: str | None, environment: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:
     """All sources as one mapping of names to texts."""
     given = {} if file_text is None else parse_properties(file_text)
-    given |= from_environment(environment)
+    given |= _known(from_environment(environment), environment)
     given |= dict(parse_override(text) for text in overrides)
-    if "broker.id" in given:
-        given["node.id"] = _same_id(given.pop("broker.id"), given.get("node.id"))
+    if OLD_NODE_ID in given:
+        given["node.id"] = _same_id(given.pop(OLD_NODE_ID), given.get("node.id"))
     settings = given if file_text is not None else SHIPPED | given
     return {name: value for name, value in settings.items() if name in BY_NAME or value != ""}
 
