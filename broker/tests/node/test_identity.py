@@ -89,9 +89,11 @@ def test_the_directory_says_which_cluster_and_node_it_is_of(storage: SimulatedSt
         found.release()
     assert caplog.text == ""
     logs = claimed(storage)
-    with pytest.raises(DirectoryError, match=f"/data belongs to cluster {made.cluster_id}, but CLUSTER_ID is {OTHER}"):
+    with pytest.raises(
+        DirectoryError, match=f"/data belongs to cluster {made.cluster_id}, but CLUSTER_ID is {OTHER}: correct CLUSTER_ID"
+    ):
         identify(logs, storage, OTHER, 1, Randomness(1), alone=True)
-    with pytest.raises(DirectoryError, match=r"/data belongs to node 1, but node.id is 2"):
+    with pytest.raises(DirectoryError, match=r"/data belongs to node 1, but node.id is 2: correct node.id"):
         identify(logs, storage, None, 2, Randomness(1), alone=True)
 
 

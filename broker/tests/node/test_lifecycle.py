@@ -120,7 +120,7 @@ def test_a_registration_that_is_refused_for_now_is_tried_again(world: World, cod
 def test_a_registration_that_is_refused_for_good_ends_the_broker(world: World, code: ErrorCode) -> None:
     world.register(code)
     world.turn(60_000)
-    assert (world.asked, world.heard) == ([], [f"the controller refuses this broker: {code.name}"])
+    assert (world.asked, world.heard) == ([], [f"the controller refuses this broker: {code.name}: {FATAL[code]}"])
 
 
 def test_two_brokers_with_one_id(world: World) -> None:

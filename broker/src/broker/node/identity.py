@@ -59,9 +59,15 @@ def identify(
         meta = format_directory(logs, storage, cluster_id or new_cluster_id(randomness), node_id, randomness)
         log.info("formatted the empty directory %s for cluster %s", logs.directory, meta.cluster_id)
     if cluster_id and meta.cluster_id != cluster_id:
-        raise DirectoryError(f"{logs.directory} belongs to cluster {meta.cluster_id}, but CLUSTER_ID is {cluster_id}")
+        raise DirectoryError(
+            f"{logs.directory} belongs to cluster {meta.cluster_id}, but CLUSTER_ID is {cluster_id}: correct CLUSTER_ID, or let "
+            "log.dirs name the directory of that cluster or an empty one"
+        )
     if meta.node_id != node_id:
-        raise DirectoryError(f"{logs.directory} belongs to node {meta.node_id}, but node.id is {node_id}")
+        raise DirectoryError(
+            f"{logs.directory} belongs to node {meta.node_id}, but node.id is {node_id}: correct node.id, or let log.dirs name "
+            "the directory of that node or an empty one"
+        )
     return meta
 
 

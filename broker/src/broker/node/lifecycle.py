@@ -26,8 +26,14 @@ NOBODY_MS = 700
 # How long this broker waits for another one with its id to end (initial.broker.registration.timeout.ms).
 DUPLICATE_MS = 60_000
 NO_EPOCH = -1
-# What no waiting mends.
-FATAL = frozenset({ErrorCode.INCONSISTENT_CLUSTER_ID, ErrorCode.INVALID_REGISTRATION, ErrorCode.UNSUPPORTED_VERSION})
+# What no waiting mends, and what is to be changed.
+FATAL = {
+    ErrorCode.INCONSISTENT_CLUSTER_ID: "log.dirs holds the directory of another cluster; name an empty one, or correct "
+    "controller.quorum.voters",
+    ErrorCode.INVALID_REGISTRATION: "another broker has registered the same log directory, of which this one may be a copy; let "
+    "log.dirs name a directory of its own",
+    ErrorCode.UNSUPPORTED_VERSION: "the cluster has agreed on features that this release lacks; run the release of the others",
+}
 
 
 class Phase(Enum):
@@ -139,7 +145,7 @@ class Lifecycle:
         if self.phase is not Phase.REGISTERING:
             return
         if code in FATAL:
-            self._on_fatal(f"the controller refuses this broker: {code.name}")
+            self._on_fatal(f"the controller refuses this broker: {code.name}: {FATAL[code]}")
         elif code is not ErrorCode.NONE:
             if code is ErrorCode.DUPLICATE_BROKER_REGISTRATION and not self._may_wait_for_duplicate():
                 self._on_fatal(f"another broker with node.id={self._node_id} is in the cluster; give this one an id of its own")
