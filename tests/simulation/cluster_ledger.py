@@ -177,6 +177,18 @@ class ClusterLedger(Ledger):
 
     # The end.
 
+    def missed(self, group: str, topics: Iterable[UUID]) -> list[str]:
+        """As in `ledger`; asked when all replicas are in sync, so that what is lost beyond the budget is known by now."""
+        if self.forgiving:
+            self.audit.look()
+            for key, partition in self.audit.view.partitions.items():
+                if key in self.partitions and partition.leader >= 0:
+                    log = self.audit.disks[partition.leader].logs[key]
+                    for offset, value in list(self.partitions[key].known.items()):
+                        if offset >= log.start and log.records.get(offset) != value:
+                            self._lose(key, offset)
+        return super().missed(group, topics)
+
     def finish(self) -> None:
         """In peace, with every replica in sync: all disks hold the same, and all that was promised."""
         for key, partition in self.audit.view.partitions.items():
