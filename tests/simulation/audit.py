@@ -89,7 +89,10 @@ class Audit:
                 self._look_at_high_watermarks(node_id)
         self._follow_metadata()
         self._check_committed()
-        self.budget.settle()
+        for node_id in self.budget.settle():
+            # What it was forgiven while it was torn counts from now on.
+            for key in self.disks[node_id].logs:
+                self.recheck(key)
 
     def _changed(self, node_id: int, change: Change) -> None:
         key, log = change.key, change.log

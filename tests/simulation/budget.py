@@ -44,9 +44,12 @@ class Budget:
             self.torn[self._ids[host.name]] = None
         return allowed
 
-    def settle(self) -> None:
-        """Forget hosts that are back in all their ISRs."""
+    def settle(self) -> list[int]:
+        """Forget hosts that are back in all their ISRs; which."""
+        back = []
         for node_id in list(self.torn):
             mine = [one for one in self._view.partitions.values() if node_id in one.replicas]
             if self._hosts[node_id].ready and all(node_id in one.isr for one in mine):
                 del self.torn[node_id]
+                back.append(node_id)
+        return back

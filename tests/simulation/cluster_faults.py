@@ -29,6 +29,8 @@ ORDERS = (
     "controller-dies-while-fencing",
     "last-of-the-ISR",
     "followers-lag",
+    "leader-dies-while-one-lags",
+    "ISR-grows-unheard",
 )
 RESTART_MS = (20, 2500)
 PAUSE_MS = (800, 4500)
@@ -72,6 +74,8 @@ class ClusterFaultPlan(FaultPlan):
             "controller-dies-while-fencing": self._die_while_fencing,
             "last-of-the-ISR": self._last_of_the_isr,
             "followers-lag": lambda one: self._followers_lag(),
+            "leader-dies-while-one-lags": self._die_while_one_lags,
+            "ISR-grows-unheard": lambda one: self._grow_unheard(),
         }
 
     # Who.
@@ -175,6 +179,23 @@ class ClusterFaultPlan(FaultPlan):
         ways = [(other.name, leader.name) for other in self._rest(leader)]
         chosen = ways if self._rng.randrange(2) else ways[:1]
         self._part_for([*chosen, *((target, source) for source, target in chosen)], self._rng.randint(1500, 3500))
+
+    def _die_while_one_lags(self, host: Host) -> None:
+        """A follower gets nothing until it has left ISRs; then whoever leads dies: the other follower has what was committed."""
+        lagging = self._rng.choice(self._rest(host))
+        self._part_for([(host.name, lagging.name), (lagging.name, host.name)], 4000)
+        self._simulation.later(self._rng.randint(2500, 3900), lambda: self._die(host, self._rng.randint(*RESTART_MS)))
+
+    def _grow_unheard(self) -> None:
+        """A follower comes back while everything takes long, so that leaders hear late that it was let in, and gets little."""
+        leader, follower = self._rng.sample(self._hosts, 2)
+        self._die(follower, 100)
+        wires, usual = self._simulation.wires, self._usual_delay_ms
+        wires.delay_ms_max = 200
+        self._simulation.later(4500, lambda: setattr(wires, "delay_ms_max", usual))
+        for at_ms in (800, 1600, 2400, 3200):
+            ways = [(leader.name, follower.name)]
+            self._simulation.later(at_ms + self._rng.randint(0, 200), lambda ways=ways: self._part_for(ways, 600))  # type: ignore[misc]
 
     def _lag(self) -> None:
         """Everything takes longer for a while."""
