@@ -4,11 +4,14 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from broker.metadata.records import encode_record
 from broker.protocol.errors import ErrorCode
+from broker.protocol.messages.metadata_records import PartitionRecord, RemoveTopicRecord, TopicRecord
 from broker.protocol.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from broker.record.batch import TRANSACTIONAL_FLAG
 from broker.record.builder import build_batch
 from broker.record.records import Record
+from broker.replication.partition import Partition
 from broker.server.services import CloseConnection
 
 from ..world import Node, batch, codes, produce_request, running
@@ -188,6 +191,22 @@ def test_who_asks_the_wrong_broker_is_told_the_leader(node: Node) -> None:
     assert (codes(old.responses[0].partition_responses), old.node_endpoints) == (["NOT_LEADER_OR_FOLLOWER"], [])
 
 
+def test_who_waits_at_a_deleted_topic_is_not_sent_to_its_successor(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that hears late of a topic's end hears of the next one of that name as well, which another may lead."""
+    node.topic("t")
+    monkeypatch.setattr(Partition, "advance", lambda self, now_ms: False)
+    waiting = node.send(produce_request("t", batch(b"v")), 12)
+    metadata, successor = node.broker.metadata, uuid.UUID(int=9)
+    values = [
+        encode_record(RemoveTopicRecord(topic_id=node.topic_id("t"))),
+        encode_record(TopicRecord(name="t", topic_id=successor)),
+        encode_record(PartitionRecord(partition_id=0, topic_id=successor, replicas=[2], isr=[2], leader=2, leader_epoch=5)),
+    ]
+    metadata.handle_commit(values, metadata.image.offset + len(values))
+    (answer,) = waiting.answers[0].responses[0].partition_responses  # type: ignore[attr-defined]
+    assert (answer.error_code, answer.current_leader.leader_id) == (ErrorCode.NOT_LEADER_OR_FOLLOWER, -1)
+
+
 def test_a_full_disk_is_said_and_gone_again() -> None:
     with running() as node:
         node.topic("t")
@@ -195,5 +214,5 @@ def test_a_full_disk_is_said_and_gone_again() -> None:
         storage = node.broker.world.storage
         storage.capacity_bytes = storage.used_bytes + 10  # type: ignore[attr-defined]
         assert node.produce_batch("t", batch(b"v" * 1000)).error_code == ErrorCode.KAFKA_STORAGE_ERROR
-        storage.capacity_bytes = None  # type: ignore[attr-defined]
+        storage.capacity_bytes = None
         assert node.produce("t", b"v") == 1
