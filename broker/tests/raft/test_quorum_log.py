@@ -85,6 +85,34 @@ def test_a_log_that_is_cut_back_to_its_snapshot_knows_the_epoch_of_that() -> Non
     assert (log.start_offset, log.end_offset, log.last_epoch) == (50, 50, 3)
 
 
+def test_what_begins_behind_a_snapshot_keeps_no_older_one() -> None:
+    """A leader that did took followers that had just read its newest one for strangers, and had them read it again, for ever."""
+    voter = Voter()
+    fill(voter, 60, 2)
+    snapshot(voter, 2, 40)
+    log = opened(voter)
+    newest = snapshot(voter, 3, 80)
+    log = opened(voter)
+    assert log.snapshots.ids == [newest]
+    voter.settle()
+    snapshot(voter, 4, 120)
+    log = opened(voter)
+    assert (log.start_offset, log.snapshots.ids) == (120, [EpochEnd(4, 120)])
+    fill(voter, 5, 5)
+    assert log.compare(120, 4) == (None, None)
+
+
+def test_an_older_snapshot_that_a_death_left_behind_is_dropped() -> None:
+    voter = Voter()
+    voter.log.truncate_fully(80, 3)
+    snapshot(voter, 2, 40)
+    newest = snapshot(voter, 3, 80)
+    log = opened(voter)
+    assert log.snapshots.ids == [newest]
+    fill(voter, 5, 4)
+    assert log.compare(80, 3) == (None, None)
+
+
 def test_a_log_without_its_beginning_needs_a_snapshot() -> None:
     voter = Voter()
     voter.log.truncate_fully(50, 3)

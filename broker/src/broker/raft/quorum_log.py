@@ -1,6 +1,7 @@
 """The metadata log as the quorum sees it: a partition's log, and the snapshots it begins behind. Source: ``KafkaRaftLog``.
 
-Invariant: what is not in the log any more is in a snapshot.
+Invariants: what is not in the log any more is in a snapshot; no snapshot ends before the log begins. By the epoch of the oldest
+one a leader knows a follower that is where the log begins: with an older one it would send a snapshot again and again.
 """
 
 from broker.log.partition_log import PartitionLog
@@ -20,13 +21,14 @@ class QuorumLog:
         self.snapshots = snapshots
         newest = self.newest
         if log.log_end_offset < newest.end_offset or not self._agrees(newest):
-            log.truncate_fully(newest.end_offset, newest.epoch)
+            self.begin_behind(newest)
         if log.log_start_offset > newest.end_offset:
             raise DirectoryError(
                 f"{log.directory} begins at offset {log.log_start_offset}, and no snapshot holds what was before; restore it"
             )
         if newest.end_offset == log.log_end_offset and newest.end_offset:
             log.assign_epoch(newest.epoch, newest.end_offset)
+        self._drop_old_snapshots()
 
     def _agrees(self, snapshot: EpochEnd) -> bool:
         """Whether the log, where it holds what the snapshot ends with, has it from the same leader."""
@@ -71,6 +73,11 @@ class QuorumLog:
     def begin_behind(self, snapshot: EpochEnd) -> None:
         """The log is of no use any more: it goes on where the snapshot ends."""
         self.log.truncate_fully(snapshot.end_offset, snapshot.epoch)
+        self._drop_old_snapshots()
+
+    def _drop_old_snapshots(self) -> None:
+        for one in [one for one in self.snapshots.ids if one.end_offset < self.log.log_start_offset]:
+            self.snapshots.remove(one)
 
     def clean(self, now_ms: int, retention_bytes: int, retention_ms: int) -> None:
         """Drop the oldest snapshots, and the log up to the next one, while all is too large or they are too old.
