@@ -172,7 +172,8 @@ class Audit:
             self._fill_up_to(agreed)
             for batch in log.between(agreed, upto):
                 self._agree(node_id, batch)
-            self._agreed[node_id] = upto
+                agreed = batch.end
+            self._agreed[node_id] = agreed
 
     def _fill_up_to(self, start: int) -> None:
         """A broker begins behind a snapshot: what that covers is committed, and stands in the logs of others."""

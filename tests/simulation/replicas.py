@@ -53,13 +53,11 @@ class LogView:
     # How often it began anew behind what it had.
     restarts: int = 0
     _segments: dict[int, _Segment] = field(default_factory=dict)
-    _entries: int = -1
 
     def look(self, inside: Mapping[str, Any]) -> tuple[list[Batch], int | None]:
         """What came since the last look, and where the first batch stood that was cut off, None when none was."""
-        if len(inside) == self._entries and self._is_read(inside):
+        if self._is_read(inside):
             return [], None
-        self._entries = len(inside)
         files = sorted((int(name[:-4]), file) for name, file in inside.items() if name.endswith(".log"))
         before = self._forget(dict(files))
         came: list[Batch] = []
@@ -77,8 +75,9 @@ class LogView:
         return [batch for batch in came if before.get(batch.base) != batch], min(gone, default=None)
 
     def _is_read(self, inside: Mapping[str, Any]) -> bool:
-        """Whether all that the segments hold was read, and they are still the same."""
-        return all(
+        """Whether there are no other segments, and all that these hold was read."""
+        count = sum(name.endswith(".log") for name in inside)
+        return count == len(self._segments) and all(
             inside.get(one.name) is one.file and one.cuts == one.file.cuts and one.position == len(one.file.content)
             for one in self._segments.values()
         )

@@ -66,6 +66,21 @@ def test_a_cut_is_told_also_when_as_much_was_written_again() -> None:
     assert lab.disk.logs[KEY].records == {0: b"a", 1: b"B"}
 
 
+def test_a_segment_is_found_whatever_else_is_in_the_directory() -> None:
+    """As many files as before, and another one among them."""
+    lab = Lab()
+    lab.storage.open(f"{DIRECTORY}/00000000000000000000.index")
+    assert lab.look() == []
+    lab.storage.remove(f"{DIRECTORY}/00000000000000000000.index")
+    lab.append(0, 0, b"a")
+    assert lab.look() == [([0], None)]
+    lab.storage.open(f"{DIRECTORY}/00000000000000000000.index")
+    assert lab.look() == []
+    lab.storage.remove(f"{DIRECTORY}/00000000000000000000.index")
+    lab.append(1, 1, b"b")
+    assert lab.look() == [([1], None)]
+
+
 def test_a_torn_tail_is_no_part_of_a_log() -> None:
     lab = Lab()
     lab.append(0, 0, b"a")
