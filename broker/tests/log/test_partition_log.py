@@ -281,13 +281,16 @@ def test_where_an_epoch_ends() -> None:
     assert [log.end_offset_for_epoch(epoch) for epoch in (0, 1, 3, 4, 5)] == [(0, 0), (1, 2), (1, 2), (4, 3), (-1, -1)]
 
 
-def test_the_checkpoint_of_the_epochs_follows_with_the_next_flush() -> None:
+def test_the_checkpoint_of_the_epochs_follows_with_the_first_records_or_the_next_flush() -> None:
     """Many logs that begin an epoch at the same time touch no file for it."""
     disk = Disk()
     log = disk.open()
-    append(log, epoch=1)
-    log.assign_epoch(5, 1)
+    log.assign_epoch(0, 0)
     assert LEADER_EPOCHS not in disk.names()
+    append(log, epoch=1)
+    assert disk.read(LEADER_EPOCHS) == b"0\n1\n1 0\n"
+    log.assign_epoch(5, 1)
+    assert disk.read(LEADER_EPOCHS) == b"0\n1\n1 0\n"
     log.flush_soon(lambda error: None)
     disk.settle()
     assert disk.read(LEADER_EPOCHS) == b"0\n2\n1 0\n5 1\n"

@@ -93,7 +93,7 @@ class Durability:
             self._on_cut()
 
     def epochs_changed(self) -> None:
-        """The checkpoint lacks an epoch; the next flush writes it."""
+        """The checkpoint lacks an epoch; its first records, or the next flush, write it."""
         self._epochs_durable = False
 
     def save_epochs(self) -> bool:

@@ -272,10 +272,12 @@ class PartitionLog:
     def assign_epoch(self, epoch: int, start_offset: int) -> None:
         """Note that a leader epoch begins at an offset, if that is news.
 
-        The next flush writes it down: a thousand leader changes touch no file, and until then the batch headers say it.
+        It is written down with its first records: a thousand leader changes touch no file.
         """
         if self.epochs.assign(epoch, start_offset):
             self.durability.epochs_changed()
+        if self.epochs.dirty and start_offset < self.log_end_offset:
+            self.durability.save_epochs()
 
     # Truncating.
 
