@@ -42,8 +42,9 @@ def load(board: EmbeddedBoard, *, to_the_end: bool = True) -> Iterator[None]:
             process.wait(LOAD_SECONDS + 120)
             assert promises(board) > in_the_middle
     finally:
-        process.kill()
-        process.wait()
+        # In order: a write under way may have been taken, and its ledger has to say that nobody knows.
+        process.terminate()
+        process.wait(LOAD_SECONDS + 120)
 
 
 def all_is_well(board: EmbeddedBoard) -> None:
