@@ -1,7 +1,6 @@
 """The simulation bites: bugs that are planted in the broker are found, each by an invariant that knows nothing of it."""
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +16,7 @@ from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.delete_topics import DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse
 from broker.record.batch import read_header
 from broker.replication.manager import ReplicaManager
-from simulation.ledger import InvariantBroken
-from simulation.scenario import run
+from simulation.biting import assert_found
 
 SEEDS_MAX = 12
 LATE_MS = 30
@@ -156,15 +154,4 @@ def test_it_is_found(
 ) -> None:
     caplog.set_level(logging.CRITICAL, "broker")
     plant(monkeypatch)
-    found, seed = next(((broken, seed) for seed in range(SEEDS_MAX) if (broken := what_is_broken(kind, seed))), ("", -1))
-    assert re.search(invariant, found.partition("\n")[0]), found or f"{SEEDS_MAX} seeds did not find it"
-    assert f"replay it: ./board simulate --kind {kind} --seed {seed}" in found
-
-
-def what_is_broken(kind: str, seed: int) -> str:
-    """What the run says; empty when everything fits."""
-    try:
-        run(seed, kind)
-    except InvariantBroken as error:
-        return str(error)
-    return ""
+    assert_found(kind, range(SEEDS_MAX), invariant)

@@ -10,7 +10,6 @@ Two are planted deeper than where one would look first, because the broker has a
 """
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,9 +26,7 @@ from broker.raft.election_store import TEMPORARY, ElectionState, ElectionStore
 from broker.replication.leader_state import LeaderState
 from broker.replication.manager import ReplicaManager
 from broker.replication.partition import Partition
-from simulation.ledger import InvariantBroken
-from simulation.scenario import run
-from simulation.trace import replay_command
+from simulation.biting import assert_found
 
 SEEDS_MAX = 30
 
@@ -198,16 +195,4 @@ def test_it_is_found(
 ) -> None:
     caplog.set_level(logging.CRITICAL, "broker")
     plant(monkeypatch)
-    seeds = range(first, first + SEEDS_MAX)
-    found, seed = next(((broken, seed) for seed in seeds if (broken := what_is_broken(kind, seed))), ("", -1))
-    assert re.search(invariant, found.partition("\n")[0]), found or f"{SEEDS_MAX} seeds did not find it"
-    assert f"replay it: {replay_command(kind, seed)}" in found
-
-
-def what_is_broken(kind: str, seed: int) -> str:
-    """What the run says; empty when everything fits."""
-    try:
-        run(seed, kind)
-    except InvariantBroken as error:
-        return str(error)
-    return ""
+    assert_found(kind, range(first, first + SEEDS_MAX), invariant)

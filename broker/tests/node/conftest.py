@@ -11,8 +11,11 @@ from broker.config import BrokerConfig
 from broker.config.sources import SHIPPED
 from broker.network.simulated import SimulatedNetwork, Wires
 from broker.node.broker import Broker, World
+from broker.protocol.errors import ErrorCode
 from broker.protocol.message import Request
 from broker.storage.simulated import SimulatedStorage
+
+from .machines import Machines
 
 HOST = "broker-1"
 CLUSTER_ID = "5L6g3nShT-eMCtK--X86sw"
@@ -130,3 +133,14 @@ def machine() -> Machine:
 @pytest.fixture
 def three() -> Three:
     return Three()
+
+
+@pytest.fixture
+def machines() -> Machines:
+    """Three brokers in sync, with a topic that has a record."""
+    made = Machines()
+    made.start()
+    made.create()
+    assert made.produce() is ErrorCode.NONE
+    made.wait_until_in_sync()
+    return made

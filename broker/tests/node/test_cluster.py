@@ -24,16 +24,6 @@ DYNAMIC_DEFAULT_BROKER_CONFIG = 3
 REPLICA_FETCH_WAIT_MS = 500
 
 
-@pytest.fixture
-def machines() -> Machines:
-    made = Machines()
-    made.start()
-    made.create()
-    assert made.produce() is ErrorCode.NONE
-    made.wait_until_in_sync()
-    return made
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_a_cluster_starts_at_once(seed: int) -> None:
     made = Machines(seed)

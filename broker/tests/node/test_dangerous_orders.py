@@ -14,16 +14,6 @@ from .machines import IDS, Machines
 SERVED_MS = 5000
 
 
-@pytest.fixture
-def machines() -> Machines:
-    made = Machines()
-    made.start()
-    made.create()
-    assert made.produce() is ErrorCode.NONE
-    made.wait_until_in_sync()
-    return made
-
-
 def end(machines: Machines, node_id: int) -> int:
     log = machines[node_id].broker.services.replicas.find("t", 0).log
     return int(log.log_end_offset)

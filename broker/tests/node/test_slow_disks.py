@@ -15,16 +15,6 @@ SLOW_MS = 12_000
 FOREVER_MS = 10**9
 
 
-@pytest.fixture
-def machines() -> Machines:
-    made = Machines()
-    made.start()
-    made.create()
-    assert made.produce() is ErrorCode.NONE
-    made.wait_until_in_sync()
-    return made
-
-
 def fencings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in caplog.messages if message.startswith("fencing broker")]
 

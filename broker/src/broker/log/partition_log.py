@@ -270,7 +270,7 @@ class PartitionLog:
         self._storage.write_atomically(path, producer_snapshot.encode(self.producers), durable=durable)
 
     def assign_epoch(self, epoch: int, start_offset: int) -> None:
-        """Note that a leader epoch begins at an offset, if that is news. Its first records write it down: a leader change does not."""
+        """Note that a leader epoch begins here, if that is news. Its first records write it down; a leader change does not."""
         if self.epochs.assign(epoch, start_offset):
             self.durability.epochs_changed()
         if self.epochs.dirty and start_offset < self.log_end_offset:
