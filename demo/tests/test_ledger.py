@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,21 @@ def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     ledger.close()
     path.write_bytes(path.read_bytes() + b'{"operation":"cre')
     assert list(read_ledgers(tmp_path)) == [Entry("create", "1")]
+
+
+def test_a_write_that_was_under_way_is_uncertain(tmp_path: Path) -> None:
+    """A load was killed: what it had sent and heard nothing of may have gone either way."""
+    ledger = Ledger(tmp_path / "1.jsonl")
+    liked, unliked, other = Entry("like", "1", user_id="7"), Entry("unlike", "1", user_id="7"), Entry("delete", "2")
+    for entry in (liked, unliked):
+        ledger.sent(entry)
+        if entry is liked:
+            ledger.add(entry)
+    ledger.sent(other)
+    ledger.refused(other)
+    assert list(read_ledgers(tmp_path)) == [liked, replace(unliked, certain=False)]
+    assert ledger.count == 1, "promises alone"
+    ledger.close()
 
 
 def test_without_a_load_there_are_no_promises(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from itertools import count
 
 import pytest
 from broker.testing import BrokerProcess
-from peers.apache_kafka import ApacheKafka, PeerMissing, libs
+from peers.apache_kafka import ApacheKafka
+from peers.fixtures import jars  # noqa: F401 - the fixture kafka_jars
 
 OVERRIDES = {"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "5"}
 SESSION_TIMEOUT_MS = 6000
@@ -26,15 +27,6 @@ class Target:
     def fresh(self, prefix: str) -> str:
         """A topic or group name that nobody used yet."""
         return f"{prefix}-{next(self._names)}"
-
-
-@pytest.fixture(scope="session")
-def kafka_jars() -> str:
-    """The directory of Kafka's jars; the test is reported as not run when they are not to be had."""
-    try:
-        return str(libs())
-    except PeerMissing as missing:
-        pytest.skip(f"Apache Kafka: {missing}")
 
 
 @pytest.fixture(scope="session")

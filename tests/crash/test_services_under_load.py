@@ -42,9 +42,8 @@ def load(board: EmbeddedBoard, *, to_the_end: bool = True) -> Iterator[None]:
             process.wait(LOAD_SECONDS + 120)
             assert promises(board) > in_the_middle
     finally:
-        # In order: a write under way may have been taken, and its ledger has to say that nobody knows.
-        process.terminate()
-        process.wait(LOAD_SECONDS + 120)
+        process.kill()
+        process.wait()
 
 
 def all_is_well(board: EmbeddedBoard) -> None:

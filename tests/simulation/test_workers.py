@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from simulation import workers
 from simulation.ledger import InvariantBroken
 from simulation.scenario import Outcome, Scenario, run
 from simulation.workers import Crew, Report, Task
+from waiting import wait_until
 
 TIMEOUT_SECONDS = 60.0
 Prepare = Callable[[Scenario], None]
@@ -122,6 +125,29 @@ def test_a_trace_without_room_fails_nothing_else(tmp_path: Path, monkeypatch: py
     plant(monkeypatch, behaviour)
     report = reports(tmp_path / "file", [0])[0]
     assert (report.failure, report.trace) == ("it does not fit", None)
+
+
+def test_workers_do_not_outlive_the_process_of_their_crew() -> None:
+    """It is killed, and can say nothing to them."""
+    code = (
+        "import time; from simulation.workers import Crew; crew = Crew(2);"
+        "print(*(worker.process.pid for worker in crew._free), flush=True); time.sleep(1000)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(workers.__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(pids) == 2
+        process.kill()
+    wait_until(lambda: not any(is_running(pid) for pid in pids), "the workers to end")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there; one that nobody has waited for yet is none any more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_crew_ends_with_its_runs_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

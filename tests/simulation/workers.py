@@ -28,6 +28,8 @@ import broker
 RUN_SECONDS_MAX = 600
 # Of the broker, what a simulated one never loads.
 NOT_SIMULATED = ("broker.cli", "broker.testing")
+# How often a worker without a task looks whether its crew is still there.
+CREW_SECONDS = 1.0
 CONTEXT = multiprocessing.get_context("fork")
 
 
@@ -102,8 +104,11 @@ def write_trace(task: Task, lines: Iterable[str], failure: str, details: str) ->
     return task.trace
 
 
-def _work(connection: Connection) -> None:
-    """A worker's life: tasks come, reports go, until the other end is closed."""
+def _work(connection: Connection, crew_pid: int) -> None:
+    """A worker's life: tasks come, reports go, until the other end is closed, or the crew's process is gone.
+
+    The latter has to be looked at: workers that were forked later hold the other end as well.
+    """
     # Ctrl-C, and a signal to the group, reach every process; the first one ends the others, with what they are at.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -111,6 +116,9 @@ def _work(connection: Connection) -> None:
     logging.getLogger("broker").setLevel(logging.CRITICAL)
     while True:
         try:
+            while not connection.poll(CREW_SECONDS):
+                if os.getppid() != crew_pid:
+                    return
             connection.send(do(connection.recv()))
         except (EOFError, BrokenPipeError):
             return
@@ -180,7 +188,7 @@ class _Worker:
     def __init__(self) -> None:
         self.task: Task | None = None
         self.connection, theirs = CONTEXT.Pipe()
-        self.process: ForkProcess = CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
+        self.process: ForkProcess = CONTEXT.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
         self.process.start()
         theirs.close()
 

@@ -1,7 +1,8 @@
 """What the load generator was promised: one line per write that got a 2xx, and one per write without an answer.
 
-A line is on its way to the disk before the next write of that article is sent (one writer per article), so the order of an
-article's lines is the order of its writes. Read again by `verify`.
+A write is put down before it is sent, so that a load that is killed leaves no write of which it does not say that nobody knows.
+The line that ends it is on its way to the disk before the next write of that article is sent (one writer per article), so the
+order of an article's lines is the order of its writes. Read again by `verify`.
 """
 
 import errno
@@ -9,8 +10,12 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+
+# Kinds of lines that are no entries: a write that is about to be sent, and one that was refused.
+SENT, REFUSED = "sent", "refused"
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,22 @@ class Ledger:
         self._error: OSError | None = None
         self.count = 0
 
+    def sent(self, entry: Entry) -> None:
+        """It is about to be sent; `add` or `refused` ends it. OSError as `add`."""
+        self._append({SENT: asdict(entry)})
+
+    def refused(self, entry: Entry) -> None:
+        """It was answered, and has no effect. OSError as `add`."""
+        self._append({REFUSED: asdict(entry)})
+
     def add(self, entry: Entry) -> None:
         """OSError when it cannot be written; it then takes nothing more, so that no later line hides the gap."""
-        line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
+        self._append(asdict(entry))
+        with self._lock:
+            self.count += 1
+
+    def _append(self, content: dict[str, Any]) -> None:
+        line = json.dumps(content, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             if self._error is not None:
                 raise self._error
@@ -49,7 +67,6 @@ class Ledger:
             except OSError as error:
                 self._error = error
                 raise
-            self.count += 1
 
     def close(self) -> None:
         """The first error of `add` once more, if there was one."""
@@ -59,10 +76,21 @@ class Ledger:
 
 
 def read_ledgers(directory: Path) -> Iterator[Entry]:
-    """All entries of all loads on this data directory, in the order they were made."""
+    """All entries of all loads on this data directory, in their order; writes that were under way come last, uncertain."""
     for path in sorted(directory.glob("*.jsonl")):
+        under_way: dict[str, Entry] = {}
         for line in path.read_text().splitlines():
             try:
-                yield Entry(**json.loads(line))
+                content = json.loads(line)
+                kind = next((kind for kind in (SENT, REFUSED) if kind in content), None)
+                entry = Entry(**(content if kind is None else content[kind]))
             except (json.JSONDecodeError, TypeError):
                 continue  # the last line of a load that was killed in the middle of it
+            if kind == SENT:
+                under_way[entry.article_id] = entry
+                continue
+            under_way.pop(entry.article_id, None)
+            if kind is None:
+                yield entry
+        for entry in under_way.values():
+            yield replace(entry, certain=False)

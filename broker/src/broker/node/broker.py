@@ -369,6 +369,7 @@ class Broker:
             self.driver.stop()
         if hasattr(self, "upkeep"):
             self.upkeep.stop()
+            self.controller_registration.stop()
         if hasattr(self, "acceptor"):
             self.acceptor.stop_listening()
             for connection in list(self.acceptor.connections):

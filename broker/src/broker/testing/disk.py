@@ -4,7 +4,7 @@ Owns: what a full disk is like, as ext4 has it: a file grows to the end of its l
 refused with ENOSPC; new files stay empty, there are no new directories; reading, fsync, cutting, renaming and removing go on.
 What is freed meanwhile stays taken until the switch is thrown back. The switch is a byte in a file that the broker's process
 has mapped, so it costs a write next to nothing, holds from the next write on, and outlives the process.
-Leaves out: who throws it (`process`). See docs/adr/0012.
+Leaves out: who throws it (`process`). See docs/adr/0013.
 """
 
 import errno

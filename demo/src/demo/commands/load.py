@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import requests
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -242,14 +242,18 @@ class Worker:
 
     def _write(self, article: Article, entry: Entry | None, send: Callable[[], Json | None]) -> Json:
         """Send a write; one without an answer, or with one that says nothing of its effect, is put down as uncertain."""
+        if entry is not None:
+            self.ledger.sent(entry)
         try:
             return send() or {}
         except (NoAnswer, Refused) as error:
-            if isinstance(error, Refused) and error.status < SERVER_ERROR:
-                raise
-            article.certain = False
+            no_effect = isinstance(error, Refused) and error.status < SERVER_ERROR
+            article.certain = article.certain and no_effect
             if entry is not None:
-                self.ledger.add(Entry(**{**entry.__dict__, "certain": False}))
+                if no_effect:
+                    self.ledger.refused(entry)
+                else:
+                    self.ledger.add(replace(entry, certain=False))
             raise
 
     def _promised(self, entry: Entry) -> None:
