@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Protocol
 
 from broker.testing import Cluster
+from broker.testing.ports import free_ports
 from peers.apache_kafka import HOST, ApacheKafka
-from peers.ports import free_ports
 
 READY_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15.0

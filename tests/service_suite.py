@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import requests
-from peers.ports import free_ports
+from broker.testing.ports import free_ports
 from peers.postgresql import PostgresMissing, postgresql
 from waiting import wait_until
 

@@ -4,10 +4,10 @@ A child listens on a port of its own, notes its process id in DATA/NAME.pids, an
 listens; `stubborn` ignores SIGTERM; `once` dies once, after it was ready. There are no migrations and no topics.
 """
 
-import socket
 import sys
 from pathlib import Path
 
+from broker.testing.ports import free_ports
 from demo.layout import DemoError, Layout, ProcessSpec
 
 from demo import prepare, supervisor
@@ -33,12 +33,6 @@ while True:
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class FakeLayout(Layout):
     """The children that the command line names, the first of them one stage before the rest."""
 
@@ -46,7 +40,7 @@ class FakeLayout(Layout):
         specs = []
         for number, argument in enumerate(sys.argv[2:]):
             name, behaviour = argument.split("=")
-            port = free_port()
+            port = free_ports(1)[0]
             command = (sys.executable, "-c", CHILD, behaviour, str(port), str(self.data / f"{name}.pids"))
             specs.append(ProcessSpec(name, command, self.data, {}, min(number, 1), port))
         return specs

@@ -8,15 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from broker.testing.ports import free_ports
 from demo.child import LOG_TAIL_LINES, Child
 from demo.layout import ProcessSpec
 from waiting import wait_until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def child_of(tmp_path: Path, code: str, ready_url: str | None = None, port: int = 0) -> Child:
@@ -34,7 +29,7 @@ def test_it_runs_in_its_directory_with_its_environment_alone(tmp_path: Path) -> 
 
 
 def test_without_a_url_it_is_ready_when_its_port_answers(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     code = "import socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()[0].close()"
     child = child_of(tmp_path, code, port=port)
     assert not child.is_ready()
@@ -49,7 +44,7 @@ def test_without_a_url_it_is_ready_when_its_port_answers(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False)])
 def test_with_a_url_its_status_decides(tmp_path: Path, status: int, ready: bool) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     code = f"""
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -3,14 +3,13 @@
 import json
 import os
 import shlex
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from broker.testing.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKER_PORTS = ("BROKER_PORT", "BROKER_2_PORT", "BROKER_3_PORT")
@@ -58,14 +57,6 @@ class Project:
         outputs = [self._call(["docker", *kind, "--quiet", "--filter", label]) for kind in kinds]
         assert all(output.returncode == 0 for output in outputs)
         return [line for output in outputs for line in output.stdout.split()]
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @pytest.fixture(scope="session")

@@ -94,8 +94,16 @@ def high_watermarks(data: Path) -> dict[str, int]:
     return {f"{topic}-{index}": int(offset) for topic, index, offset in (line.split(" ") for line in lines)}
 
 
-def directory_problems(cluster: Cluster, found: Sequence[dict[int, int]]) -> list[str]:
-    """Below the smallest high watermark the three logs of each partition are the same bytes; all records are below it."""
+def high_watermark_problems(cluster: Cluster, found: Sequence[dict[int, int]]) -> list[str]:
+    """All records are below the high watermark that each replica has noted."""
+    marks = [high_watermarks(cluster.brokers[one].data) for one in cluster.ids]
+    ends = {f"{TOPIC}-{index}": len(records) for index, records in enumerate(found)}
+    noted = {name: [one.get(name) for one in marks] for name in ends}
+    return [f"{name}: high watermarks {noted[name]}, records {end}" for name, end in ends.items() if set(noted[name]) != {end}]
+
+
+def directory_problems(cluster: Cluster) -> list[str]:
+    """Below the smallest high watermark the three logs of each partition are the same bytes."""
     marks = {one: high_watermarks(cluster.brokers[one].data) for one in cluster.ids}
     names = sorted(marks[cluster.ids[0]])
     if any(sorted(one) != names for one in marks.values()):
@@ -110,7 +118,4 @@ def directory_problems(cluster: Cluster, found: Sequence[dict[int, int]]) -> lis
             if below[one] != first:
                 differ = sorted(at for at in below[one].keys() | first.keys() if below[one].get(at) != first.get(at))
                 problems.append(f"{name}: brokers {cluster.ids[0]} and {one} differ below {mark} at {differ[:SHOWN]}")
-        topic, _, index = name.rpartition("-")
-        if topic == TOPIC and mark != len(found[int(index)]):
-            problems.append(f"{name}: high watermarks {[one[name] for one in marks.values()]}, records {len(found[int(index)])}")
     return problems

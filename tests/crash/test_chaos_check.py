@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from broker.record.builder import build_batch
 from broker.testing.cluster import Cluster
-from crash.chaos_check import directory_problems, record_problems
+from crash.chaos_check import directory_problems, high_watermark_problems, record_problems
 from crash.chaos_load import PARTITIONS, TOPIC, Load
 
 RECORDS = 5
@@ -62,16 +62,23 @@ def write_log(cluster: Cluster, node_id: int, partition: int, values: list[bytes
     (directory / f"{0:020}.log").write_bytes(b"".join(batches))
 
 
-def test_equal_directories_have_no_problems(cluster: Cluster, load: Load) -> None:
+def test_equal_directories_have_no_problems(cluster: Cluster) -> None:
     write_log(cluster, 3, 2, [b"0", b"1", b"2", b"3", b"4", b"beyond the high watermark"])
-    assert directory_problems(cluster, load.read) == []
+    assert directory_problems(cluster) == []
 
 
-def test_other_bytes_are_found(cluster: Cluster, load: Load) -> None:
+def test_other_bytes_are_found(cluster: Cluster) -> None:
     write_log(cluster, 3, 2, [b"0", b"1", b"other", b"3", b"4"])
-    assert directory_problems(cluster, load.read) == [f"{TOPIC}-2: brokers 1 and 3 differ below 5 at [2]"]
+    assert directory_problems(cluster) == [f"{TOPIC}-2: brokers 1 and 3 differ below 5 at [2]"]
 
 
-def test_a_missing_batch_is_found(cluster: Cluster, load: Load) -> None:
+def test_a_missing_batch_is_found(cluster: Cluster) -> None:
     write_log(cluster, 2, 0, [b"0", b"1", b"2", b"3"])
-    assert directory_problems(cluster, load.read) == [f"{TOPIC}-0: brokers 1 and 2 differ below 5 at [4]"]
+    assert directory_problems(cluster) == [f"{TOPIC}-0: brokers 1 and 2 differ below 5 at [4]"]
+
+
+def test_a_replica_that_has_not_heard_of_the_end_is_found(cluster: Cluster, load: Load) -> None:
+    assert high_watermark_problems(cluster, load.read) == []
+    noted = cluster.brokers[2].data / "replication-offset-checkpoint"
+    noted.write_text(noted.read_text().replace(f"{TOPIC} 1 {RECORDS}", f"{TOPIC} 1 {RECORDS - 1}"))
+    assert high_watermark_problems(cluster, load.read) == [f"{TOPIC}-1: high watermarks [5, 4, 5], records 5"]

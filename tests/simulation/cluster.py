@@ -94,6 +94,8 @@ class Cluster:
                 return f"{partition.topic}-{key[1]} has leader {partition.leader} and ISR {list(partition.isr)}"
             if len(ends := self._ends(key)) > 1:
                 return f"the replicas of {partition.topic}-{key[1]} end at {sorted(ends)}"
+            if (marks := self.audit.high_watermarks(key)) != ends:
+                return f"the replicas of {partition.topic}-{key[1]} end at {ends}, and have noted high watermarks {sorted(marks)}"
         return None
 
     def _ends(self, key: Key) -> set[int]:

@@ -21,9 +21,10 @@ from broker.protocol.errors import ErrorCode
 from broker.protocol.messages.describe_quorum import DescribeQuorumRequest, DescribeQuorumResponse, PartitionData, TopicData
 from broker.protocol.messages.metadata import MetadataResponse
 from broker.protocol.types import uuid_to_base64
+from broker.testing.ports import free_ports
 from broker.testing.process import BrokerProcess
 from broker.testing.proxies import Proxies
-from broker.testing.settings import HOST, free_ports
+from broker.testing.settings import HOST
 
 WAIT_TIMEOUT_S = 60.0
 POLL_S = 0.05

@@ -342,6 +342,16 @@ def test_a_session_takes_partitions_and_gives_them_up(node: Node) -> None:
     assert gone.error_code == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
 
 
+def test_who_asks_in_another_leader_epoch_is_told_the_high_watermark_again(node: Node) -> None:
+    node.topic("t")
+    node.produce("t", b"a")
+    session = opened(node, wanted("t", 1))
+    same = node.ask(request(wanted("t", 1), session_id=session, session_epoch=1), BY_NAME)
+    assert parts(same) == {}
+    other = node.ask(request(wanted("t", 1, epoch=0), session_id=session, session_epoch=2), BY_NAME)
+    assert parts(other)["t", 0].high_watermark == 1
+
+
 def test_a_session_knows_its_epoch_and_its_names(node: Node) -> None:
     node.topic("t")
     session = opened(node, wanted("t", 0))

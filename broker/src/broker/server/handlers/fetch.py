@@ -89,7 +89,8 @@ class Fetch:
         session = sessions.resume(request.session_id, request.session_epoch, now, by_id=self._by_id)
         for key, wanted in named.items():
             known = session.partitions.get(key)
-            if known is not None:
+            # In another epoch it may have passed over what it was told last (`ReplicaFetcher._take`).
+            if known is not None and known.current_leader_epoch == wanted.current_leader_epoch:
                 wanted.told_high_watermark, wanted.told_log_start_offset = known.told_high_watermark, known.told_log_start_offset
             session.partitions[key] = wanted
         for topic in request.forgotten_topics_data:
