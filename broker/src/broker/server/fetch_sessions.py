@@ -17,21 +17,22 @@ INITIAL_EPOCH = 0
 FINAL_EPOCH = -1
 EVICTION_MS = 120_000
 EPOCH_MAX = 2**31 - 1
+# What a reader knows that was told nothing yet.
+UNTOLD = (-2, -2)
 # (topic id, topic name, partition); the id is zero for clients that speak names, the name empty for those that speak ids.
 PartitionKey = tuple[uuid.UUID, str, int]
 
 
 @dataclass(slots=True)
 class Wanted:
-    """What is wanted of one partition, and what its reader was last told."""
+    """What is wanted of one partition, and what its reader was last told: its high watermark, and where its log begins."""
 
     fetch_offset: int
     max_bytes: int
     current_leader_epoch: int
     last_fetched_epoch: int = -1
     log_start_offset: int = -1
-    told_high_watermark: int = -2
-    told_log_start_offset: int = -2
+    told: tuple[int, int] = UNTOLD
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from broker.protocol.messages.fetch import (
 )
 from broker.replication.news import News
 from broker.replication.partition import EpochEnd, FollowerFetch, Partition, Waiter
-from broker.server.fetch_sessions import FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, PartitionKey, Session, Wanted
+from broker.server.fetch_sessions import FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, UNTOLD, PartitionKey, Session, Wanted
 from broker.server.services import DEFERRED, BrokerServices, Deferred, RequestContext
 from broker.storage.port import Buffer
 
@@ -91,7 +91,7 @@ class Fetch:
             known = session.partitions.get(key)
             # In another epoch it may have passed over what it was told last (`ReplicaFetcher._take`).
             if known is not None and known.current_leader_epoch == wanted.current_leader_epoch:
-                wanted.told_high_watermark, wanted.told_log_start_offset = known.told_high_watermark, known.told_log_start_offset
+                wanted.told = known.told
             session.partitions[key] = wanted
         for topic in request.forgotten_topics_data:
             for index in topic.partitions:
@@ -153,8 +153,7 @@ class Fetch:
             partition = replicas.partitions.get((self._name(key[0], key[1]) or "", key[2]))
             if partition is not None and not data.error_code and not data.records and data.diverging_epoch.epoch < 0:
                 wanted = self._wanted[key]
-                told = (wanted.told_high_watermark, wanted.told_log_start_offset)
-                replicas.rest_if_quiet(partition, self._replica_id, self._news, wanted.fetch_offset, told)
+                replicas.rest_if_quiet(partition, self._replica_id, self._news, wanted.fetch_offset, wanted.told)
         self._news.fetched_ms = self._arrived_ms
 
     def _observe(self, found: Found) -> None:
@@ -320,12 +319,12 @@ class Fetch:
 
     def _is_news(self, wanted: Wanted, data: PartitionData) -> bool:
         """Whether it must be said, and remember that it is. After an error everything is news (its high watermark is -1)."""
-        told = (wanted.told_high_watermark, wanted.told_log_start_offset)
         now = (data.high_watermark, data.log_start_offset)
-        silent = not data.error_code and not data.records and data.diverging_epoch.epoch < 0
-        if self._session is not None and told == now and silent:
+        diverges = data.diverging_epoch.epoch >= 0
+        if self._session is not None and wanted.told == now and not (data.error_code or data.records or diverges):
             return False
-        wanted.told_high_watermark, wanted.told_log_start_offset = now
+        # A follower that cuts its log takes nothing else from this answer (`ReplicaFetcher._take`).
+        wanted.told = UNTOLD if diverges else now
         return True
 
     def _leaders(self, found: Found) -> list[NodeEndpoint]:
