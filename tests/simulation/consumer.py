@@ -235,7 +235,7 @@ class Consumer(Client):
             return
         self.doing = "records"
         floors = {
-            key: self.ledger.high_watermark(self.topics[key[0]][0], key[1], leader.epoch)
+            key: self.ledger.high_watermark(self.topics[key[0]][0], key[1], self._epoch_said_of(leader))
             for leaders in wanted.values()
             for key, leader in leaders.items()
         }
@@ -267,10 +267,13 @@ class Consumer(Client):
             data = FetchPartition(
                 partition=index, fetch_offset=self.positions[name, index], partition_max_bytes=self.rng.choice((500, 1 << 20))
             )
-            if self.version_max is None or self.version_max >= EPOCHS_SINCE:
-                data.current_leader_epoch = leader.epoch
+            data.current_leader_epoch = self._epoch_said_of(leader)
             topic.partitions.append(data)
         return FetchRequest(max_wait_ms=self.patience.fetch_wait_ms, min_bytes=1, max_bytes=1 << 20, topics=list(topics.values()))
+
+    def _epoch_said_of(self, leader: Leader) -> int:
+        """Who does not say the epoch may be answered by the leader of another one."""
+        return leader.epoch if self.version_max is None or self.version_max >= EPOCHS_SINCE else NO_EPOCH
 
     def _take(self, name: str, data: PartitionData, floor: int, leader: Leader) -> None:
         key = (name, data.partition_index)
@@ -300,9 +303,8 @@ class Consumer(Client):
             raise broken(
                 f"{self.name}: what was read from {name}-{key[1]} at {self.positions[key]} is damaged: {error}"
             ) from error
-        # Versions that do not say the epoch may be answered by a leader of another one.
-        known = leader.epoch if self.version_max is None or self.version_max >= EPOCHS_SINCE else NO_EPOCH
-        self.ledger.fetched(self.group, self.topics[name][0], key[1], records, data.high_watermark, floor, known)
+        epoch = self._epoch_said_of(leader)
+        self.ledger.fetched(self.group, self.topics[name][0], key[1], records, data.high_watermark, floor, epoch)
         if records:
             expected = range(self.positions[key], self.positions[key] + len(records))
             if [record.offset for record in records] != list(expected):
