@@ -79,7 +79,8 @@ def test_admin(target: Target) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=target.bootstrap_servers)
         await admin.start()
         await admin.create_topics([NewTopic(name=name, num_partitions=3, replication_factor=1)])
-        assert name in await admin.list_topics()
+        while name not in await admin.list_topics():
+            await asyncio.sleep(0.05)  # Apache Kafka answers when it is agreed on, and brokers hear of that later.
         described = await admin.describe_topics([name])
         assert len(described[0]["partitions"]) == 3
         await admin.delete_topics([name])

@@ -8,6 +8,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
+from waiting import wait_until
 
 from .conftest import SESSION_TIMEOUT_MS, Target
 
@@ -88,7 +89,8 @@ def test_admin(target: Target) -> None:
     admin.create_topics([NewTopic(name=name, num_partitions=2, replication_factor=1)])
     with pytest.raises(TopicAlreadyExistsError):
         admin.create_topics([NewTopic(name=name, num_partitions=2, replication_factor=1)])
-    assert name in admin.list_topics()
+    # Apache Kafka answers when it is agreed on, and brokers hear of that later.
+    wait_until(lambda: name in admin.list_topics(), "the topic is listed")
     described = admin.describe_topics([name])
     assert len(described[0]["partitions"]) == 2
     admin.delete_topics([name])
