@@ -84,6 +84,9 @@ class Stream:
                 "enable.idempotence": True,
                 "linger.ms": 0,
                 "log_level": 0,
+                # Connected to all from the start. Otherwise a client that happens to know only the broker that stands still asks
+                # it once more when its requests have timed out, and that takes another 10 s.
+                "enable.sparse.connections": False,
                 "topic.metadata.refresh.fast.interval.ms": 20,
                 "retry.backoff.ms": 20,
                 "retry.backoff.max.ms": 100,

@@ -10,7 +10,7 @@ Source: ``ReplicaManager``.
 import errno
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from broker.clock.port import Clock, Timer
 from broker.config import BrokerConfig, TopicConfig
@@ -31,7 +31,7 @@ from broker.storage.port import Buffer
 
 log = logging.getLogger("broker.replication")
 # How long one turn of the loop may make new partitions: on a busy disk each takes milliseconds.
-MAKING_MS = 200
+MAKING_MS = 20
 # A deadline that does not come.
 NEVER_MS = 2**62
 Key = tuple[str, int]
@@ -119,19 +119,23 @@ class ReplicaManager:
     def _update(self, topic: TopicImage, image: MetadataImage, dynamic: Mapping[str, str]) -> None:
         config = TopicConfig.from_overrides(self._config, image.config(TOPIC_RESOURCE, topic.name), dynamic)
         self.topic_configs[topic.name] = config
-        for index, state in topic.partitions.items():
-            partition = self.partitions.get((topic.name, index))
+        for index in topic.partitions:
+            self._update_partition(topic, index, config)
+
+    def _update_partition(self, topic: TopicImage, index: int, config: TopicConfig) -> None:
+        state = topic.partitions[index]
+        partition = self.partitions.get((topic.name, index))
+        if partition is None:
+            if self._config.node_id not in state.replicas:
+                return
+            partition = self._make_in_turn(topic, index, config)
             if partition is None:
-                if self._config.node_id not in state.replicas:
-                    continue
-                partition = self._make_in_turn(topic, index, config)
-                if partition is None:
-                    continue
-            if partition.log.config is not config:
-                partition.log.configure(config)
-                partition.limits.min_insync_replicas = config.min_insync_replicas
-            if state is not partition.image:
-                self._change_role(partition, state)
+                return
+        if partition.log.config is not config:
+            partition.log.configure(config)
+            partition.limits.min_insync_replicas = config.min_insync_replicas
+        if state is not partition.image:
+            self._change_role(partition, state)
 
     def _make_in_turn(self, topic: TopicImage, index: int, config: TopicConfig) -> Partition | None:
         """None when it has to wait. At the start nothing does, and group coordinators do not wait for their partitions."""
@@ -150,9 +154,13 @@ class ReplicaManager:
         """Another turn: go on with those that wait for it."""
         self._making_since_ms = None
         if self._later:
-            for name in dict.fromkeys(topic for topic, _ in self._later):
-                self._update(self._image.topics[name], self._image, self._dynamic)
-            self._check_fetchers()
+            self._try_again(self._later)
+
+    def _try_again(self, keys: Iterable[Key]) -> None:
+        """Make partitions that could not be made before."""
+        for name, index in list(keys):
+            self._update_partition(self._image.topics[name], index, self.topic_configs[name])
+        self._check_fetchers()
 
     def _make(self, topic: TopicImage, index: int, config: TopicConfig) -> Partition | None:
         """A partition with its log; None when there is no room for it now, or the log directory has failed."""
@@ -182,12 +190,6 @@ class ReplicaManager:
             high_watermark=self._logs.high_watermarks.get(key, 0),
         )
         return partition
-
-    def _make_again(self) -> None:
-        """Try those again that a full disk left no room for."""
-        for name in dict.fromkeys(topic for topic, _ in self._unmade):
-            self._update(self._image.topics[name], self._image, self._dynamic)
-        self._check_fetchers()
 
     def _change_role(self, partition: Partition, state: PartitionImage) -> None:
         before = partition.image
@@ -436,7 +438,7 @@ class ReplicaManager:
 
     def checkpoint_high_watermarks(self) -> None:
         if self._unmade:
-            self._make_again()
+            self._try_again(self._unmade)
         self._logs.write_high_watermarks({key: partition.high_watermark for key, partition in self.partitions.items()})
 
     def apply_retention(self) -> None:
