@@ -28,7 +28,8 @@ ORIGINS = ("article", "comment")
 GROUPS = ("popular", "read-view")
 ANSWER_TIMEOUT_SECONDS = 30.0
 COMMAND_TIMEOUT_SECONDS = 300.0
-PORT_BASES = range(20_000, 60_000, 20)
+# Below the ports of outgoing connections (`broker.testing.ports`).
+PORT_BASES = range(15_000, 31_500, 20)
 
 
 @dataclass

@@ -146,9 +146,13 @@ class Disk:
         self._storage = storage
         self.logs: dict[Key, LogView] = {}
         self._directories: dict[str, tuple[object, Key]] = {}
+        self._looked_at = -1
 
     def look(self, on_change: Callable[[Change], None], only: str | None = None) -> None:
         """Read what is new, and tell of every log that changed. `only`: the topic to look at."""
+        if self._looked_at == self._storage.changes:
+            return
+        self._looked_at = self._storage.changes if only is None else -1
         top = self._storage.inside(DATA)
         self._forget_gone(top)
         for name, directory in list(top.items()):

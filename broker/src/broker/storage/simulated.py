@@ -218,6 +218,8 @@ class SimulatedStorage:
         self.fail_fsync = False
         self.fail_writes = False
         self.life = 0
+        # How often anything was changed, for those who look on.
+        self.changes = 0
         # How many operations the node still lives through, and what decides how much of the last one happens.
         self._operations_left: int | None = None
         self._death: RandomSource | None = None
@@ -397,6 +399,7 @@ class SimulatedStorage:
 
     def operate(self) -> None:
         """An operation that changes something begins."""
+        self.changes += 1
         if self._operations_left is None:
             return
         if self._is_last_operation():
@@ -425,6 +428,7 @@ class SimulatedStorage:
     def crash(self, rng: RandomSource, mode: CrashMode = "process") -> None:
         """The node dies: locks are released, open files and pending callbacks are dead. `torn`: the power went, too."""
         self.life += 1
+        self.changes += 1
         self._operations_left = None
         self.fsyncs_waiting = 0
         self.locks.clear()
