@@ -178,17 +178,17 @@ class Audit:
             agreed = max(self._agreed.get(node_id, 0), log.start if log is not None else 0)
             if log is None or upto <= agreed:
                 continue
-            self._fill_up_to(agreed)
+            self._fill_up_to(agreed, log)
             for batch in log.between(agreed, upto):
                 self._agree(node_id, batch)
                 agreed = batch.end
             self._agreed[node_id] = agreed
 
-    def _fill_up_to(self, start: int) -> None:
-        """A broker begins behind a snapshot: what that covers is committed, and stands in the logs of others."""
+    def _fill_up_to(self, start: int, behind: LogView) -> None:
+        """A log begins behind a snapshot: what that covers is committed, and stands in the logs that go on as this one does."""
         for node_id in self.hosts:
             log = self._metadata_log(node_id)
-            if self._history_end < start and log is not None:
+            if log is not None and log.start <= self._history_end < start and log.batches.get(start) == behind.batches.get(start):
                 for batch in log.between(self._history_end, start):
                     self._agree(node_id, batch)
 

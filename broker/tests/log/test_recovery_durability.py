@@ -75,8 +75,8 @@ def test_leader_epochs_that_the_batches_deny_are_read_anew(content: bytes) -> No
     assert disk.open().epochs.entries == entries
 
 
-def cut_and_rolled(disk: Disk) -> tuple[PartitionLog, str, bytes]:
-    """A log that was cut within a durable segment and goes on in a new one: the name and the former content of the old one."""
+def cut(disk: Disk) -> tuple[PartitionLog, str, bytes]:
+    """A log that was cut within its durable segment, the name of that, and its former content."""
     log = disk.open()
     for number in range(8):
         append(log, 2, epoch=1, timestamp=WALL_START_MS + number)
@@ -85,10 +85,20 @@ def cut_and_rolled(disk: Disk) -> tuple[PartitionLog, str, bytes]:
     name = log.active.log.path.rsplit("/", 1)[1]
     before = disk.read(name)
     log.truncate_to(10)
+    return log, name, before
+
+
+def go_on_in_a_new_segment(log: PartitionLog) -> None:
     log.active.created_ms = 0
     log.configure(Config(segment_ms=1))
     append(log, 2, epoch=2, timestamp=WALL_START_MS + 10_000)
     assert [segment.base_offset for segment in log.segments] == [0, 10]
+
+
+def cut_and_rolled(disk: Disk) -> tuple[PartitionLog, str, bytes]:
+    """As `cut`, and the log goes on in a new segment."""
+    log, name, before = cut(disk)
+    go_on_in_a_new_segment(log)
     return log, name, before
 
 
@@ -148,3 +158,33 @@ def test_a_cut_of_an_earlier_life_is_durable_after_a_clean_stop() -> None:
     for seed in range(8):
         disk.crash(seed, "torn")
         assert disk.read(name) == surviving(disk)[name]
+
+
+def test_a_cut_alone_asks_for_an_fsync() -> None:
+    disk = Disk()
+    log, _, _ = cut(disk)
+    assert (log.recovery_point, log.log_end_offset) == (10, 10)
+    assert log.needs_flush
+    log.flush_soon(lambda error: None)
+    disk.settle()
+    assert not log.needs_flush
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize("how", ["flush", "clean stop"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cut_of_an_earlier_life_is_durable_wherever_the_log_goes_on(how: str, goes_on: bool, seed: int) -> None:
+    """The process died when nothing stood behind the cut yet."""
+    disk = Disk()
+    _, name, before = cut(disk)
+    disk.crash()
+    again = disk.open(recovery_point=10)
+    if goes_on:
+        go_on_in_a_new_segment(again)
+    if how == "flush":
+        again.flush_soon(lambda error: None)
+        disk.settle()
+    else:
+        again.close(clean=True)
+    disk.crash(seed, "torn")
+    assert len(disk.read(name)) < len(before)

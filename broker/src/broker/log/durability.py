@@ -57,17 +57,16 @@ class Durability:
         self._epochs_written = 0
         # Whether the names of the directory and its small files are durable. A clean stop leaves out a log that is empty.
         self._names_durable = clean and log.log_end_offset > 0
-        # Whether something was cut off since the start: files that are shorter than on a disk that lost its power.
-        self._was_cut = False
-        # The oldest segment that was cut and not fsynced since, by its base offset; and how often something was cut.
+        # The oldest segment, by its base offset, that may be longer on a disk that loses its power: cut, and not fsynced since.
         self._shortened = None if clean else self._cut_in_an_earlier_life()
-        self._cuts = 0
+        # How often something was cut off since the start, and how many of these cuts are durable.
+        self._cuts = self._durable_cuts = 0
         self._closed = False
 
     def _cut_in_an_earlier_life(self) -> int | None:
-        """A log that goes on in a new segment at the recovery point may have been cut there, and nobody knows of an fsync."""
-        bases = [segment.base_offset for segment in self._log.segments]
-        return next((before for before, base in pairwise(bases) if base == self.recovery_point), None)
+        """A segment that ends at the recovery point may have been cut there, and nobody knows of an fsync."""
+        ends = [*(segment.base_offset for segment in self._log.segments), self._log.log_end_offset]
+        return next((base for base, end in pairwise(ends) if end == self.recovery_point), None)
 
     # What the log does.
 
@@ -82,7 +81,6 @@ class Durability:
 
     def cut_back(self, end_offset: int) -> None:
         """The log ends earlier now. What a start would trust must be taken back before anything else stands there."""
-        self._was_cut = True
         self._cuts += 1
         base = self._log.active.base_offset
         self._shortened = base if self._shortened is None else min(base, self._shortened)
@@ -114,7 +112,7 @@ class Durability:
     @property
     def needs_flush(self) -> bool:
         """Whether something of the log would not survive the death of the machine, or is not noted as such."""
-        return self.recovery_point < self._log.log_end_offset
+        return self.recovery_point < self._log.log_end_offset or self._durable_cuts < self._cuts
 
     def flush_soon(self, done: OnDurable) -> None:
         """fsync on the worker what was appended before this call."""
@@ -136,6 +134,7 @@ class Durability:
             if error is not None:
                 self._on_failure(LogDirFailure(self._log.directory, error))
             elif not self._closed:
+                self._durable_cuts = cuts
                 if cuts == self._cuts:
                     self._shortened = None
                 self._note_durable(indexed, epochs_written)
@@ -216,14 +215,14 @@ class Durability:
     def make_durable(self) -> None:
         """fsync everything, blocking, for a clean stop. OSError says what could not be."""
         log = self._log
-        if not log.log_end_offset and not self._was_cut:
+        if not log.log_end_offset and not self._cuts:
             return  # An empty log is made again.
         log.active.seal()
         # A log that got nothing since it was durable has its snapshot, and no records in an epoch that the file lacks.
-        changed = self._was_cut or self.needs_flush
+        changed = self._cuts > 0 or self.needs_flush
         if changed or not self._storage.exists(segment_path(log.directory, log.log_end_offset, SNAPSHOT)):
             log.write_snapshot(durable=len(log.producers) > 0)
-        if self._was_cut or self.persisted_end_offset < log.log_end_offset:
+        if self._shortened is not None or self.persisted_end_offset < log.log_end_offset:
             for segment in self._unflushed():
                 segment.log.get().fsync()
         for segment in [*self._loose_indexes, log.active]:

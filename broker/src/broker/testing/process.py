@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from broker.testing.disk import throw_switch
+from broker.testing.ports import free_ports
 from broker.testing.settings import HOST, test_settings
 
 START_TIMEOUT_S = 60.0
@@ -47,7 +48,7 @@ class BrokerProcess:
         self._overrides = overrides
         self._cluster_id = cluster_id
         self._process: subprocess.Popen[str] | None = None
-        self.port = port
+        self.port = port or free_ports(1)[0]
 
     def __enter__(self) -> "BrokerProcess":
         return self.start()
