@@ -60,15 +60,24 @@ def test_the_data_directory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "milliseconds", "expected"), [("1", None, 3_600_000), ("-1", None, -1), ("1", "5", 5), (None, None, 7 * 86_400_000)]
+    ("given", "expected"),
+    [
+        ({}, 7 * 86_400_000),
+        ({"log.retention.hours": "1"}, 3_600_000),
+        ({"log.retention.hours": "-1"}, -1),
+        ({"log.retention.hours": "1", "log.retention.minutes": "5"}, 300_000),
+        ({"log.retention.minutes": "-1"}, -1),
+        ({"log.retention.hours": "1", "log.retention.minutes": "5", "log.retention.ms": "7"}, 7),
+    ],
 )
-def test_retention_in_hours(hours: str | None, milliseconds: str | None, expected: int) -> None:
-    settings = dict(SHIPPED)
-    if hours is not None:
-        settings["log.retention.hours"] = hours
-    if milliseconds is not None:
-        settings["log.retention.ms"] = milliseconds
-    assert BrokerConfig(settings).value("log.retention.ms") == expected
+def test_the_smallest_unit_of_a_time_wins(given: dict[str, str], expected: int) -> None:
+    broker = BrokerConfig(SHIPPED | given)
+    assert broker.value("log.retention.ms") == TopicConfig.from_overrides(broker, {}).retention_ms == expected
+
+
+@pytest.mark.parametrize(("given", "expected"), [({"log.roll.hours": "2"}, 7_200_000), ({"log.roll.ms": "3"}, 3)])
+def test_a_segment_rolls_after_hours(given: dict[str, str], expected: int) -> None:
+    assert TopicConfig.from_overrides(BrokerConfig(SHIPPED | given), {}).segment_ms == expected
 
 
 @pytest.mark.parametrize(

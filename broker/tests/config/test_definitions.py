@@ -27,8 +27,7 @@ KAFKA_DEFAULTS = {
     "min.insync.replicas": "1",
     "message.max.bytes": "1048588",
     "log.segment.bytes": "1073741824",
-    "log.roll.ms": "604800000",
-    "log.retention.ms": "604800000",
+    "log.roll.hours": "168",
     "log.retention.hours": "168",
     "log.retention.bytes": "-1",
     "log.retention.check.interval.ms": "300000",
@@ -94,6 +93,11 @@ def test_defaults_are_kafkas(name: str) -> None:
     assert BY_NAME[name].render(BY_NAME[name].default) == KAFKA_DEFAULTS[name]
 
 
+@pytest.mark.parametrize("name", ["log.roll.ms", "log.retention.ms", "log.retention.minutes"])
+def test_what_kafka_says_in_a_larger_unit_is_null(name: str) -> None:
+    assert BY_NAME[name].default is None
+
+
 def test_topic_names_are_kafkas() -> None:
     assert {name: TOPIC_SETTINGS[name].name for name in TOPIC_NAMES} == TOPIC_NAMES
 
@@ -107,7 +111,9 @@ def test_every_setting_is_sound(setting: object) -> None:
     assert setting.type in {"boolean", "int", "long", "string", "list"}
     assert setting.doc.endswith(".")
     assert re.fullmatch(r"[a-z]+(\.[a-z]+)*", setting.name)
-    if setting.name != "node.id":  # it has no default
+    if setting.default is None:
+        assert BY_NAME[setting.coarser].unit_ms > setting.unit_ms
+    elif setting.name != "node.id":  # it has no default
         assert setting.parse(setting.render(setting.default)) == setting.default
 
 
@@ -197,6 +203,7 @@ def test_what_nothing_reads_says_why_and_stands_in_the_readme() -> None:
     for setting in BROKER_SETTINGS:
         names = {setting.name, attribute(setting.name)} | ({attribute(setting.topic)} if setting.topic else set())
         is_read = any(re.search(rf"[\"._]{re.escape(name)}\b", _without_annotations(text)) for name in names)
+        is_read |= any(one.coarser == setting.name for one in BROKER_SETTINGS)
         assert is_read == (not setting.without_effect), setting.name
 
 

@@ -1,5 +1,6 @@
 """Settings as DescribeConfigs shows them: value, source, and the chain of what would hold otherwise."""
 
+import pytest
 from broker.config import BrokerConfig
 from broker.config.entries import (
     ConfigEntry,
@@ -44,12 +45,33 @@ def test_the_chain_from_the_strongest_to_the_weakest() -> None:
     assert (entry.value, entry.source) == ("2", ConfigSource.TOPIC)
 
 
-def test_a_default_that_follows_from_another_setting_is_not_shown_as_one_of_its_own() -> None:
-    """In Kafka `log.retention.ms` is null where the hours say it."""
-    entry = find(topic_entries(BrokerConfig(SHIPPED), {}, NONE), "retention.ms")
-    assert (entry.value, entry.source) == ("604800000", ConfigSource.DEFAULT)
-    assert find(topic_entries(BROKER, {}, NONE), "retention.ms").synonyms == [
-        Synonym("log.retention.ms", "1000", ConfigSource.STATIC_BROKER)
+@pytest.mark.parametrize(("given", "expected"), [({}, "604800000"), ({"log.retention.hours": "1"}, "3600000")])
+def test_what_larger_units_say_is_a_default(given: dict[str, str], expected: str) -> None:
+    """As Kafka 4.3.1 shows it: the value counts for topics, the broker's own setting is null, and nobody lists the hours."""
+    broker = BrokerConfig(SHIPPED | given)
+    of_a_topic, of_the_broker = (
+        find(topic_entries(broker, {}, NONE), "retention.ms"),
+        find(broker_entries(broker, NONE), "log.retention.ms"),
+    )
+    assert (of_a_topic.value, of_a_topic.source, of_a_topic.synonyms) == (expected, ConfigSource.DEFAULT, [])
+    assert (of_the_broker.value, of_the_broker.source, of_the_broker.synonyms) == (None, ConfigSource.DEFAULT, [])
+
+
+def test_larger_units_stand_behind_one_that_is_set() -> None:
+    broker = BrokerConfig(SHIPPED | {"log.retention.hours": "1", "log.retention.minutes": "5"})
+    minutes = find(broker_entries(broker, NONE), "log.retention.minutes")
+    assert (minutes.value, minutes.source) == ("5", ConfigSource.STATIC_BROKER)
+    behind = [
+        Synonym("log.retention.hours", "1", ConfigSource.STATIC_BROKER),
+        Synonym("log.retention.hours", "168", ConfigSource.DEFAULT),
+    ]
+    assert minutes.synonyms == [Synonym("log.retention.minutes", "5", ConfigSource.STATIC_BROKER), *behind]
+    dynamic = DynamicSettings(cluster={"log.retention.ms": "9"})
+    entry = find(topic_entries(broker, {}, dynamic), "retention.ms")
+    assert entry.synonyms == [
+        Synonym("log.retention.ms", "9", ConfigSource.DYNAMIC_DEFAULT_BROKER),
+        Synonym("log.retention.minutes", "5", ConfigSource.STATIC_BROKER),
+        *behind,
     ]
 
 

@@ -70,14 +70,19 @@ class BrokerConfig:
         self.given: dict[str, Any] = {}
         for name, text in settings.items():
             self.given[name] = _find(name, text).parse(text)
-        if "log.retention.hours" in self.given and "log.retention.ms" not in self.given:
-            hours = self.given["log.retention.hours"]
-            self.given["log.retention.ms"] = hours * 3_600_000 if hours >= 0 else -1
-        self._values = {setting.name: self.given.get(setting.name, setting.default) for setting in BROKER_SETTINGS}
+        self._values = {setting.name: self._value_of(setting) for setting in BROKER_SETTINGS}
         for name, value in self._values.items():
             if attribute(name) in BrokerConfig.__annotations__:
                 setattr(self, attribute(name), value)
         self._check()
+
+    def _value_of(self, setting: Setting) -> Any:
+        """What is given, in this unit or a larger one, or the default. What is below zero has no bound, in any unit."""
+        if setting.name in self.given or not setting.coarser:
+            return self.given.get(setting.name, setting.default)
+        coarser = BY_NAME[setting.coarser]
+        value = self._value_of(coarser)
+        return value * coarser.unit_ms // setting.unit_ms if value >= 0 else value
 
     def without_effect(self) -> list[str]:
         """What was set and changes nothing, with the reason; not what Kafka's shipped files say anyway."""

@@ -10,7 +10,8 @@ from typing import Any
 
 LONG_MAX = 2**63 - 1
 INT_MAX = 2**31 - 1
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 
@@ -31,8 +32,10 @@ class Setting:
     choices: tuple[str, ...] = ()
     topic: str | None = None
     dynamic: bool = False
-    # The default follows from another setting (in Kafka it is null), and is not shown as one of its own.
-    derived: bool = False
+    # The setting in a larger unit that holds when this one is not given: its own default is null then, as in Kafka.
+    coarser: str = ""
+    # Milliseconds in one of it.
+    unit_ms: int = 1
     # Why nothing here reads it: it is taken because Kafka's shipped files and images have it, and README.md lists it.
     without_effect: str = ""
 
@@ -147,23 +150,34 @@ BROKER_SETTINGS = (
     Setting(
         "log.roll.ms",
         "long",
-        7 * DAY_MS,
-        "Age at which a segment is closed.",
+        None,
+        "Age at which a segment is closed; log.roll.hours when it is not set.",
         low=1,
         topic="segment.ms",
         dynamic=True,
-        derived=True,
+        coarser="log.roll.hours",
     ),
+    Setting("log.roll.hours", "int", 168, "Age in hours at which a segment is closed.", low=1, unit_ms=HOUR_MS),
     Setting(
         "log.retention.ms",
         "long",
-        7 * DAY_MS,
-        "Age at which a segment goes; -1 keeps it.",
+        None,
+        "Age at which a segment goes, -1 keeps it; log.retention.minutes or .hours when it is not set.",
         low=-1,
         topic="retention.ms",
         dynamic=True,
-        derived=True,
+        coarser="log.retention.minutes",
     ),
+    Setting(
+        "log.retention.minutes",
+        "int",
+        None,
+        "Age in minutes at which a segment goes, -1 keeps it; log.retention.hours when it is not set.",
+        low=-1,
+        coarser="log.retention.hours",
+        unit_ms=MINUTE_MS,
+    ),
+    Setting("log.retention.hours", "int", 168, "Age in hours at which a segment goes; -1 keeps it.", low=-1, unit_ms=HOUR_MS),
     Setting(
         "log.retention.bytes", "long", -1, "Size a partition may keep; -1 is all.", low=-1, topic="retention.bytes", dynamic=True
     ),
@@ -269,7 +283,6 @@ BROKER_SETTINGS = (
         low=1,
         without_effect="one thread checks them",
     ),
-    Setting("log.retention.hours", "int", 168, "Retention in hours, when log.retention.ms is not set."),
     Setting("offsets.topic.num.partitions", "int", 50, "Partitions of __consumer_offsets.", low=1),
     Setting("offsets.topic.replication.factor", "int", 3, "Replicas of __consumer_offsets.", low=1),
     Setting("offsets.topic.segment.bytes", "int", 100 * 2**20, "Segment size of __consumer_offsets.", low=1),
@@ -340,7 +353,7 @@ LATER_TOPIC_SETTINGS = frozenset(
         "min.cleanable.dirty.ratio",
         "min.compaction.lag.ms",
         "preallocate",
-        "remote.copy.disable",
+        "remote.log.copy.disable",
         "remote.log.delete.on.disable",
         "remote.storage.enable",
         "segment.jitter.ms",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from broker.config.broker import BrokerConfig
-from broker.config.definitions import BROKER_SETTINGS, TOPIC_SETTINGS, Setting
+from broker.config.definitions import BROKER_SETTINGS, BY_NAME, TOPIC_SETTINGS, Setting
 
 
 class ConfigSource(IntEnum):
@@ -35,7 +35,7 @@ class ConfigEntry:
     """One setting as it is shown."""
 
     name: str
-    value: str
+    value: str | None
     source: ConfigSource
     type: int
     doc: str
@@ -56,16 +56,19 @@ def topic_entries(broker: BrokerConfig, overrides: Mapping[str, str], dynamic: D
     found = []
     for name, setting in sorted(TOPIC_SETTINGS.items()):
         synonyms = [Synonym(name, overrides[name], ConfigSource.TOPIC)] if name in overrides else []
-        found.append(_entry(name, setting, synonyms + _broker_synonyms(broker, setting, dynamic)))
+        value = setting.render(broker.value(setting.name))
+        found.append(_entry(name, setting, value, synonyms + _broker_synonyms(broker, setting, dynamic)))
     return found
 
 
 def broker_entries(broker: BrokerConfig, dynamic: DynamicSettings) -> list[ConfigEntry]:
     """Every setting of a broker, by name."""
-    return [
-        _entry(setting.name, setting, _broker_synonyms(broker, setting, dynamic), read_only=not setting.dynamic)
-        for setting in sorted(BROKER_SETTINGS, key=lambda setting: setting.name)
-    ]
+    found = []
+    for setting in sorted(BROKER_SETTINGS, key=lambda setting: setting.name):
+        value = None if setting.default is None else setting.render(setting.default)
+        synonyms = _broker_synonyms(broker, setting, dynamic)
+        found.append(_entry(setting.name, setting, value, synonyms, read_only=not setting.dynamic))
+    return found
 
 
 def cluster_entries(broker: BrokerConfig, dynamic: DynamicSettings) -> list[ConfigEntry]:
@@ -75,18 +78,29 @@ def cluster_entries(broker: BrokerConfig, dynamic: DynamicSettings) -> list[Conf
 
 
 def _broker_synonyms(broker: BrokerConfig, setting: Setting, dynamic: DynamicSettings) -> list[Synonym]:
+    """From the strongest to the weakest; those in larger units only behind one that is set, as Kafka has it."""
     found = []
     if setting.name in dynamic.own:
         found.append(Synonym(setting.name, dynamic.own[setting.name], ConfigSource.DYNAMIC_BROKER))
     if setting.name in dynamic.cluster:
         found.append(Synonym(setting.name, dynamic.cluster[setting.name], ConfigSource.DYNAMIC_DEFAULT_BROKER))
+    found += _static_synonyms(broker, setting)
+    while found and setting.coarser:
+        setting = BY_NAME[setting.coarser]
+        found += _static_synonyms(broker, setting)
+    return found
+
+
+def _static_synonyms(broker: BrokerConfig, setting: Setting) -> list[Synonym]:
+    found = []
     if setting.name in broker.given:
         found.append(Synonym(setting.name, setting.render(broker.given[setting.name]), ConfigSource.STATIC_BROKER))
-    if not setting.derived:
+    if setting.default is not None:
         found.append(Synonym(setting.name, setting.render(setting.default), ConfigSource.DEFAULT))
     return found
 
 
-def _entry(name: str, setting: Setting, synonyms: list[Synonym], *, read_only: bool = False) -> ConfigEntry:
-    first = synonyms[0] if synonyms else Synonym(name, setting.render(setting.default), ConfigSource.DEFAULT)
-    return ConfigEntry(name, first.value, first.source, TYPE_NUMBERS[setting.type], setting.doc, read_only, synonyms)
+def _entry(name: str, setting: Setting, default: str | None, synonyms: list[Synonym], *, read_only: bool = False) -> ConfigEntry:
+    """`default`: what holds where no synonym says it."""
+    value, source = (synonyms[0].value, synonyms[0].source) if synonyms else (default, ConfigSource.DEFAULT)
+    return ConfigEntry(name, value, source, TYPE_NUMBERS[setting.type], setting.doc, read_only, synonyms)
