@@ -11,7 +11,7 @@ import pytest
 from broker.clock.simulated import SimulatedClock
 from broker.log.checkpoints import encode_offsets
 from broker.log.failure import LogDirFailure
-from broker.log.log_manager import CLEAN_SHUTDOWN, LOG_STARTS, METADATA_TOPIC, RECOVERY_POINTS, LogManager
+from broker.log.log_manager import CLEAN_SHUTDOWN, HIGH_WATERMARKS, LOG_STARTS, METADATA_TOPIC, RECOVERY_POINTS, LogManager
 from broker.log.partition_log import PartitionLog
 from broker.log.properties import DirectoryError, MetaProperties
 from broker.protocol.errors import KafkaError
@@ -301,22 +301,29 @@ def test_a_topic_made_again_does_not_inherit_checkpoints() -> None:
     logs = node.start()
     append(create(logs), 5)
     logs.flush_soon()
+    logs.write_high_watermarks({("t", 0): 5})
     node.settle()
     logs.delete("t", 0, 60_000)
-    create(logs, topic_id=TWO)
+    append(create(logs, topic_id=TWO), 3)
     node.settle(0)
     assert node.storage.read(f"{ROOT}/{RECOVERY_POINTS}") == b"0\n1\nt 0 0\n"
+    node.crash()
+    assert node.start().high_watermarks == {}, "nothing of the new one was committed"
 
 
 def test_checkpoints_of_a_directory_that_is_not_there_are_forgotten() -> None:
     node = Node()
     logs = node.start()
     logs.close(clean=False)
-    for name in (LOG_STARTS, RECOVERY_POINTS):
+    for name in (LOG_STARTS, RECOVERY_POINTS, HIGH_WATERMARKS):
         node.storage.open(f"{ROOT}/{name}").append([encode_offsets({("t", 0): 4})])
-    log = create(node.start())
+    logs = node.start()
+    log = create(logs)
     append(log, 6)
-    assert (log.log_start_offset, log.recovery_point) == (0, 0)
+    assert (log.log_start_offset, log.recovery_point, logs.high_watermarks) == (0, 0, {})
+    node.settle(0)
+    node.crash()
+    assert node.start().high_watermarks == {}
 
 
 def test_a_log_begins_where_the_checkpoint_says() -> None:

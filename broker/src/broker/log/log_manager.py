@@ -172,7 +172,8 @@ class LogManager:
         if found is not None or (key[0] != METADATA_TOPIC and self._has_records(directory)):
             self._set_aside(key)
         if not self._storage.exists(directory):
-            self._forget_offsets(key)
+            if any(key in offsets for offsets in (self._recovery_points, self._log_starts, self.high_watermarks)):
+                self._forget_offsets(key)
             self._storage.make_directory(directory)
         content = f"version: 0\ntopic_id: {uuid_to_base64(topic_id)}".encode()
         self._storage.write_atomically(path, content, durable=False)
@@ -231,21 +232,22 @@ class LogManager:
             self.fail(LogDirFailure(closed.directory, error))
             return
         self._forget_offsets(key)
-        if not self._forgetting:
-            self._forgetting = True
-            self._clock.call_soon(self._forget_deleted)
         self._call_later(delay_ms, lambda: self._storage.remove_tree(target))
 
     def _forget_offsets(self, key: Key) -> None:
+        """A topic made again under its old name must not find the old one's checkpoints either, now or after the next start."""
         for offsets in (self._recovery_points, self._log_starts, self.high_watermarks):
             offsets.pop(key, None)
+        if not self._forgetting:
+            self._forgetting = True
+            self._clock.call_soon(self._write_what_is_left)
 
-    def _forget_deleted(self) -> None:
-        """A topic made again under its old name must not find the old one's checkpoints either."""
+    def _write_what_is_left(self) -> None:
+        """The checkpoints without what was forgotten in this turn, before anything else can stand there."""
         self._forgetting = False
         if self._lock is None:
             return
-        for name, offsets in self._checkpointed().items():
+        for name, offsets in (self._checkpointed() | {HIGH_WATERMARKS: self.high_watermarks}).items():
             try:
                 self._checkpoints.write_now(self._path(name), encode_offsets(offsets))
             except OSError as error:
