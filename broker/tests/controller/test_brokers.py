@@ -442,8 +442,19 @@ def test_a_broker_nobody_knows_cannot_be_forgotten() -> None:
 # What else is written.
 
 
+VOTERS = "1@a:9093,2@b:9093,3@c:9093"
+
+
+def test_a_controller_that_nobody_votes_for_is_told_so() -> None:
+    cluster = Cluster((), controller_quorum_voters=VOTERS)
+    response = cluster.decide(register_controller, ControllerRegistrationRequest(controller_id=4))
+    assert (response.error_code, cluster.records) == (ErrorCode.INCONSISTENT_VOTER_SET, [])
+    said = "node 4 is not among the voters 1, 2, 3 of node 1; make controller.quorum.voters the same on all nodes"
+    assert response.error_message == said
+
+
 def test_a_controller_makes_its_endpoints_known() -> None:
-    cluster = Cluster(())
+    cluster = Cluster((), controller_quorum_voters=VOTERS)
     request = ControllerRegistrationRequest(
         controller_id=3,
         incarnation_id=UUID(int=4),

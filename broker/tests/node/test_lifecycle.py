@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from broker.clock.simulated import SimulatedClock
-from broker.node.lifecycle import DUPLICATE_MS, FATAL, NOBODY_MS, RETRY_MS, Lifecycle, Phase
+from broker.node.lifecycle import FATAL, NOBODY_MS, RETRY_MS, Lifecycle, Phase
 from broker.protocol.errors import ErrorCode
 from broker.protocol.message import Request
 from broker.protocol.messages.broker_heartbeat import BrokerHeartbeatRequest, BrokerHeartbeatResponse
 from broker.protocol.messages.broker_registration import BrokerRegistrationRequest, BrokerRegistrationResponse
 
+DUPLICATE_MS = 30_000
 INTERVAL_MS = 2000
 EPOCH = 7
 
@@ -29,6 +30,7 @@ class World:
             self,
             registration=lambda: BrokerRegistrationRequest(broker_id=1),
             heartbeat_interval_ms=INTERVAL_MS,
+            registration_timeout_ms=DUPLICATE_MS,
             metadata_offset=lambda: self.offset,
             on_registered=lambda: self.heard.append("registered"),
             on_unfenced=lambda: self.heard.append("unfenced"),

@@ -1,5 +1,6 @@
 """`__consumer_offsets` as the group coordinator sees it: its making, its partitions, what is written and read again."""
 
+import pytest
 from broker.metadata.topic_names import CONSUMER_OFFSETS
 from broker.node.broker import Broker
 from broker.node.offsets_log import READ_BYTES, NodeOffsetsLog
@@ -19,6 +20,16 @@ def made(machine: Machine, **settings: str) -> tuple[Broker, NodeOffsetsLog]:
     log.ensure_topic()
     machine.run()
     return broker, log
+
+
+def test_a_topic_that_cannot_be_made_is_told_of_once(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    _, log = made(machine, offsets_topic_replication_factor="3")
+    log.ensure_topic()
+    machine.run()
+    (said,) = [message for message in caplog.messages if CONSUMER_OFFSETS in message]
+    assert "groups have no coordinator" in said
+    assert "only 1 broker(s) are registered" in said
+    assert said.endswith("(offsets.topic.replication.factor=3)")
 
 
 def append(log: NodeOffsetsLog, *records: tuple[bytes, bytes | None], partition: int = 0) -> ErrorCode:

@@ -119,10 +119,10 @@ class Asking:
     def submit(self, request: Request, version: int, on_done: Callable[[Any], None]) -> None:
         self.asked.append((request, on_done))
 
-    def answer(self, code: ErrorCode = ErrorCode.NONE) -> None:
+    def answer(self, code: ErrorCode = ErrorCode.NONE, message: str | None = None) -> None:
         ((_, on_done),) = self.asked
         self.asked.clear()
-        on_done(ControllerRegistrationResponse(error_code=code, error_message=None))
+        on_done(ControllerRegistrationResponse(error_code=code, error_message=message))
 
 
 def image(life: uuid.UUID) -> MetadataImage:
@@ -149,6 +149,15 @@ def test_a_controller_that_is_refused_asks_again_until_it_stops() -> None:
     world.registration.stop()
     world.clock.run_until(60_000)
     assert world.asked == []
+
+
+def test_a_controller_with_other_voters_says_so_and_asks_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    world = Asking()
+    world.registration.follow(MetadataImage(), MetadataImage())
+    world.answer(ErrorCode.INCONSISTENT_VOTER_SET, "node 1 is not among the voters")
+    world.clock.run_until(60_000)
+    assert world.asked == []
+    assert caplog.messages == ["the controller of this node is refused: node 1 is not among the voters"]
 
 
 def test_a_controller_that_is_known_does_not_ask() -> None:

@@ -331,6 +331,13 @@ BROKER_SETTINGS = (
     Setting("leader.imbalance.check.interval.seconds", "long", 300, "How often preferred leaders are given back.", low=1),
     Setting("controlled.shutdown.enable", "boolean", True, "Move leaders away before stopping."),
     Setting("broker.heartbeat.interval.ms", "int", 2000, "How often a broker tells the controller that it is alive.", low=1),
+    Setting(
+        "initial.broker.registration.timeout.ms",
+        "int",
+        MINUTE_MS,
+        "How long a broker waits for another one with its node.id to end, before it ends itself.",
+        low=0,
+    ),
     Setting("broker.session.timeout.ms", "int", 9000, "When a silent broker is fenced.", low=1),
 )
 BY_NAME = {setting.name: setting for setting in BROKER_SETTINGS}

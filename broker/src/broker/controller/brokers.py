@@ -215,7 +215,15 @@ def unregister(request: UnregisterBrokerRequest, context: Context) -> Result[Rec
 def register_controller(
     request: ControllerRegistrationRequest, context: Context
 ) -> Result[Record, ControllerRegistrationResponse]:
-    """A controller makes its endpoints known."""
+    """A controller makes its endpoints known. One that nobody votes for has other voters in its settings."""
+    voters = [voter.node_id for voter in context.config.voters] or [context.config.node_id]
+    if request.controller_id not in voters:
+        listed = ", ".join(map(str, voters))
+        message = (
+            f"node {request.controller_id} is not among the voters {listed} of node {context.config.node_id}; "
+            "make controller.quorum.voters the same on all nodes"
+        )
+        return Result(ControllerRegistrationResponse(error_code=ErrorCode.INCONSISTENT_VOTER_SET, error_message=message))
     record = RegisterControllerRecord(
         controller_id=request.controller_id,
         incarnation_id=request.incarnation_id,

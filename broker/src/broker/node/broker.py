@@ -149,6 +149,7 @@ class Broker:
             self.channel,
             registration=lambda: self._registration(meta),
             heartbeat_interval_ms=config.broker_heartbeat_interval_ms,
+            registration_timeout_ms=config.value("initial.broker.registration.timeout.ms"),
             metadata_offset=lambda: self.metadata.image.offset if self._begun else -1,
             on_registered=self._begin,
             on_unfenced=self._serve,

@@ -23,8 +23,6 @@ HEARTBEAT_VERSION = 2
 RETRY_MS = 50
 # How long a broker that wants to stop looks for a controller.
 NOBODY_MS = 700
-# How long this broker waits for another one with its id to end (initial.broker.registration.timeout.ms).
-DUPLICATE_MS = 60_000
 NO_EPOCH = -1
 # What no waiting mends, and what is to be changed.
 FATAL = {
@@ -63,6 +61,7 @@ class Lifecycle:
         *,
         registration: Callable[[], BrokerRegistrationRequest],
         heartbeat_interval_ms: int,
+        registration_timeout_ms: int,
         metadata_offset: Callable[[], int],
         on_registered: Callable[[], None],
         on_unfenced: Callable[[], None],
@@ -73,6 +72,7 @@ class Lifecycle:
         self._controller = controller
         self._registration = registration
         self._interval_ms = heartbeat_interval_ms
+        self._registration_timeout_ms = registration_timeout_ms
         self._metadata_offset = metadata_offset
         self._on_registered = on_registered
         self._on_unfenced = on_unfenced
@@ -164,7 +164,7 @@ class Lifecycle:
         if self._duplicate_since_ms is None:
             self._duplicate_since_ms = now
             log.warning("a broker with node.id=%d is, or was a moment ago, in the cluster; waiting for its end", self._node_id)
-        return now - self._duplicate_since_ms < DUPLICATE_MS
+        return now - self._duplicate_since_ms < self._registration_timeout_ms
 
     def _heard(self, response: BrokerHeartbeatResponse) -> None:
         self._under_way = False

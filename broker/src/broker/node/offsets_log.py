@@ -1,5 +1,6 @@
 """`__consumer_offsets` as the group coordinator sees it: partitions of this node, and the making of the topic."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from broker.clock.port import Clock
@@ -20,6 +21,7 @@ from broker.record.records import Record, iter_records
 from broker.replication.manager import ReplicaManager
 from broker.server.services import Controller
 
+log = logging.getLogger("broker.node")
 CREATE_VERSION = 7
 READ_BYTES = 1 << 20
 
@@ -36,6 +38,8 @@ class NodeOffsetsLog:
         self._replicas = replicas
         self._controller = controller
         self._creating = False
+        # Why the topic could not be made last: clients ask again and again.
+        self._refusal: str | None = None
 
     def partition_count(self) -> int:
         topic = self._metadata.image.topics.get(CONSUMER_OFFSETS)
@@ -56,6 +60,13 @@ class NodeOffsetsLog:
 
     def _created(self, response: CreateTopicsResponse) -> None:
         self._creating = False
+        (topic,) = response.topics
+        refusal = topic.error_message if topic.error_code != ErrorCode.TOPIC_ALREADY_EXISTS else None
+        if refusal and refusal != self._refusal:
+            factor = self._config.offsets_topic_replication_factor
+            text = "groups have no coordinator, for %s cannot be made: %s (offsets.topic.replication.factor=%d)"
+            log.warning(text, CONSUMER_OFFSETS, refusal, factor)
+        self._refusal = refusal
 
     def is_leader(self, partition: int) -> bool:
         return self.leader_id(partition) == self._config.node_id

@@ -4,6 +4,7 @@ A controller makes itself known to whoever asks a controller for the others (KIP
 `controller.quorum.voters` alone. Source: ``ListenerInfo``, ``ControllerRegistrationManager``.
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -17,6 +18,7 @@ from broker.protocol.messages import controller_registration as controllers
 from broker.protocol.messages.broker_registration import BrokerRegistrationRequest, Feature, Listener
 from broker.server.services import Controller
 
+log = logging.getLogger("broker.node")
 CONTROLLER_REGISTRATION_VERSION = 0
 # After a refusal: nobody but tools needs the registration of a controller.
 RETRY_MS = 500
@@ -106,7 +108,9 @@ class ControllerRegistration:
             self._controller.submit(request, CONTROLLER_REGISTRATION_VERSION, self._answered)
 
     def _answered(self, response: controllers.ControllerRegistrationResponse) -> None:
-        if response.error_code != ErrorCode.NONE and not self._stopped:
+        if response.error_code == ErrorCode.INCONSISTENT_VOTER_SET:
+            log.error("the controller of this node is refused: %s", response.error_message)
+        elif response.error_code != ErrorCode.NONE and not self._stopped:
             self._timer = self._clock.call_at(self._clock.monotonic_ms() + RETRY_MS, self._again)
 
     def _again(self) -> None:

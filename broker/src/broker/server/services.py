@@ -59,6 +59,8 @@ class BrokerServices:
     in_doubt: Callable[[int], bool]
     # Topics whose automatic creation is under way.
     creating: dict[str, None] = field(default_factory=dict)
+    # Topics that could not be made automatically, of which that was said.
+    refused: dict[str, None] = field(default_factory=dict)
 
     @property
     def node_id(self) -> int:

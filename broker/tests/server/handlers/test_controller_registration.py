@@ -12,15 +12,15 @@ from broker.record.records import iter_records
 from ..world import Node, codes
 
 REQUEST = ControllerRegistrationRequest(
-    controller_id=2,
+    controller_id=1,
     incarnation_id=UUID(int=5),
-    listeners=[Listener(name="CONTROLLER", host="c2", port=9093)],
+    listeners=[Listener(name="CONTROLLER", host="c1", port=9093)],
     features=[Feature(name="metadata.version", min_supported_version=7, max_supported_version=30)],
 )
 
 
 def registered(node: Node) -> list[Any]:
-    """Of other controllers than this node's own, which makes itself known when it starts."""
+    """Of other lives than this node's own, which makes itself known when it starts."""
     log = node.broker.driver.log
     found = []
     for buffer in log.read(0, 1 << 20, log.log_end_offset):
@@ -28,7 +28,9 @@ def registered(node: Node) -> list[Any]:
             if not header.is_control:
                 found += [decode_record(record.value or b"") for record in iter_records(batch, header)]
     return [
-        record for record in found if isinstance(record, RegisterControllerRecord) and record.controller_id != node.config.node_id
+        record
+        for record in found
+        if isinstance(record, RegisterControllerRecord) and record.incarnation_id == REQUEST.incarnation_id
     ]
 
 
@@ -38,8 +40,8 @@ def test_a_controller_is_written_down(node: Node) -> None:
     node.until(lambda: bool(asked.answers))
     assert codes(asked.answers) == ["NONE"]
     (record,) = registered(node)
-    assert (record.controller_id, record.incarnation_id, record.zk_migration_ready) == (2, UUID(int=5), False)
-    assert [(one.name, one.host, one.port) for one in record.end_points] == [("CONTROLLER", "c2", 9093)]
+    assert (record.controller_id, record.incarnation_id, record.zk_migration_ready) == (1, UUID(int=5), False)
+    assert [(one.name, one.host, one.port) for one in record.end_points] == [("CONTROLLER", "c1", 9093)]
     assert [(one.name, one.min_supported_version, one.max_supported_version) for one in record.features] == [
         ("metadata.version", 7, 30)
     ]

@@ -79,6 +79,15 @@ def test_what_does_not_exist_is_made_when_that_is_allowed(node: Node) -> None:
     assert node.services.creating == {}
 
 
+def test_what_cannot_be_made_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with running(default_replication_factor="2") as node:
+        for _ in range(3):
+            node.ask(asked("new", allow_auto_topic_creation=True))
+            node.pass_time(1000)
+        (said,) = [message for message in caplog.messages if "new" in message]
+        assert said.startswith("topic new was asked for and cannot be made: Unable to replicate the partition 2 time(s)")
+
+
 def test_old_versions_always_allow_it(node: Node) -> None:
     node.ask(MetadataRequest(topics=[MetadataRequestTopic(name="new")]), 3)
     node.until(lambda: "new" in node.services.metadata.image.topics)

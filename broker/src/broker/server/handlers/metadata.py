@@ -3,6 +3,7 @@
 A missing topic is answered with UNKNOWN_TOPIC_OR_PARTITION while it is being made; clients ask again.
 """
 
+import logging
 import uuid
 
 from broker.metadata import topic_names
@@ -20,6 +21,7 @@ from broker.protocol.types import ZERO_UUID
 from broker.server.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
 from broker.server.services import DEFERRED, BrokerServices, Deferred, RequestContext
 
+log = logging.getLogger("broker.server")
 # From this version on topics may be asked for by id.
 IDS_SINCE = 12
 CREATE_VERSION = 7
@@ -112,8 +114,15 @@ def _create(name: str, broker: BrokerServices) -> None:
     topic = CreatableTopic(name=name, num_partitions=-1, replication_factor=-1)
     request = CreateTopicsRequest(topics=[topic], timeout_ms=CREATE_TIMEOUT_MS)
 
-    def done(_: CreateTopicsResponse) -> None:
+    def done(response: CreateTopicsResponse) -> None:
         broker.creating.pop(name, None)
+        (made,) = response.topics
+        if not made.error_message or made.error_code == ErrorCode.TOPIC_ALREADY_EXISTS:
+            broker.refused.pop(name, None)
+        elif name not in broker.refused and len(broker.refused) < CREATING_MAX:
+            # Clients ask again and again; this is said once.
+            broker.refused[name] = None
+            log.warning("topic %s was asked for and cannot be made: %s", name, made.error_message)
 
     broker.controller.submit(request, CREATE_VERSION, done)
 
