@@ -98,6 +98,16 @@ def test_a_clean_stop_is_remembered_once() -> None:
     assert not node.start().clean
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_power_cut_does_not_bring_the_marker_back(seed: int) -> None:
+    """The next start would trust what that power cut has torn."""
+    node = Node()
+    node.start().close(clean=True)
+    node.start()
+    node.crash(seed)
+    assert not node.start().clean
+
+
 def test_a_clean_stop_leaves_nothing_to_a_power_cut() -> None:
     """Not even the topic id of a partition that was never flushed: with a torn one it would be a stray."""
     node = Node()

@@ -92,6 +92,8 @@ class LogManager:
         if self.clean:
             self.previous_broker_epoch = self._epoch_in_marker()
             self._storage.remove(self._path(CLEAN_SHUTDOWN))
+            # Before anything is written: a power cut that brought the marker back would make the next start trust it.
+            self._storage.fsync_directory(self.directory)
         self._recovery_points = read_offsets(self._storage, self._path(RECOVERY_POINTS))
         self._log_starts = read_offsets(self._storage, self._path(LOG_STARTS))
         self.high_watermarks = read_offsets(self._storage, self._path(HIGH_WATERMARKS))
