@@ -109,13 +109,12 @@ def test_voters_that_the_others_do_not_have(cluster: Cluster, tmp_path: Path) ->
     assert_unharmed(cluster)
 
 
-def test_a_voter_with_the_id_of_another(cluster: Cluster, tmp_path: Path) -> None:
-    first, second, _ = voters(cluster)
-    others = [f"7@{first.partition('@')[2]}", second]
+def test_voters_with_other_ids(cluster: Cluster, tmp_path: Path) -> None:
+    others = [f"{number}@{one.partition('@')[2]}" for number, one in enumerate(voters(cluster)[:2], 7)]
     settings = {"node.id": "4", "controller.quorum.voters": ",".join([*others, "4@{controller}"])}
     with started(tmp_path, settings, identity(cluster)) as misfit:
-        said = ("node 7 at", "it has another node.id; correct the address in controller.quorum.voters")
-        wait_until(lambda: misfit.says(*said), "it says which address is wrong")
+        said = ("node 7 at", "node 8 at", "it has another node.id; correct the address in controller.quorum.voters")
+        wait_until(lambda: misfit.says(*said), "it says which addresses are wrong")
     assert_unharmed(cluster)
 
 
