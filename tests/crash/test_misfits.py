@@ -94,10 +94,21 @@ def assert_unharmed(cluster: Cluster) -> None:
 
 
 def test_one_id_twice(cluster: Cluster, tmp_path: Path) -> None:
-    settings = {"node.id": "1", "controller.quorum.voters": ",".join(voters(cluster))}
+    follower = next(one for one in cluster.ids if one != cluster.controller_id())
+    settings = {"node.id": str(follower), "controller.quorum.voters": ",".join(voters(cluster))}
     with started(tmp_path, settings, identity(cluster)) as misfit:
         assert misfit.end() == 1
-        assert misfit.says("another broker with node.id=1 is in the cluster; give this one an id of its own")
+        assert misfit.says(f"another broker with node.id={follower} is in the cluster; give this one an id of its own")
+    assert_unharmed(cluster)
+
+
+def test_the_id_of_the_active_controller_twice(cluster: Cluster, tmp_path: Path) -> None:
+    """The others name the leader by its id, which is that of the misfit: it cannot even ask to be let in."""
+    leader = cluster.controller_id()
+    settings = {"node.id": str(leader), "controller.quorum.voters": ",".join(voters(cluster))}
+    with started(tmp_path, settings, identity(cluster)) as misfit:
+        said = (f"follows node.id={leader}, and that is not this node", "give this one an id of its own")
+        wait_until(lambda: misfit.says(*said), "it says that another one has its id")
     assert_unharmed(cluster)
 
 

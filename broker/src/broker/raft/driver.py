@@ -24,6 +24,7 @@ from broker.protocol.messages.raft_records import LeaderChangeMessage, Voter
 from broker.raft.core import RaftCore, RaftError
 from broker.raft.election_store import ElectionState, ElectionStore
 from broker.raft.messages import Append, Effect, EndEpoch, LoadSnapshot, LogChange, OpenEpoch, Reply, Request, Send, Truncate
+from broker.raft.misfits import Misfits
 from broker.raft.peers import Peers
 from broker.raft.publication import Done, Listener, Publication
 from broker.raft.quorum_log import QuorumLog
@@ -41,13 +42,6 @@ from broker.storage.port import Storage
 log = logging.getLogger("broker.raft")
 # While the disk is full: when the election state is tried to be written again.
 DISK_FULL_RETRY_MS = 1000
-# What two nodes that do not belong together tell each other, and what is to be changed.
-MISFITS = {
-    ErrorCode.INCONSISTENT_CLUSTER_ID: "it belongs to another cluster; give all nodes the same CLUSTER_ID, or name another node "
-    "in controller.quorum.voters",
-    ErrorCode.INCONSISTENT_VOTER_SET: "its controller.quorum.voters does not name this node; make it the same on all nodes",
-    ErrorCode.INVALID_VOTER_KEY: "it has another node.id; correct the address in controller.quorum.voters",
-}
 # What reading the log or a snapshot, or a listener that does not understand it, may end in.
 UNREADABLE = (KafkaError, codec.MalformedMessage, LookupError, DirectoryError)
 # How long a stopping leader lets the others take its word that it goes.
@@ -114,7 +108,7 @@ class RaftDriver(Requests):
         self._persisting = False
         self._pumping = self._again = False
         self._grown = False
-        self._complaints: dict[int, ErrorCode] = {}
+        self._misfits = Misfits(config.node_id, self.addresses)
         # The download whose end counts; one of before the leader was asked again is none any more.
         self._download_wanted: object = None
         self._timer: Timer | None = None
@@ -392,9 +386,12 @@ class RaftDriver(Requests):
         if not isinstance(outcome, RequestFailed):
             try:
                 answer = self.wire.answer_of(outcome)
-                self._complain(peer, answer.error)
+                self._misfits.answered(peer, answer.error)
+                if answer.epoch == self.core.epoch:
+                    leads = self.core.role in (Role.LEADER, Role.RESIGNED)
+                    self._misfits.told_of_leader(peer, answer.leader_id, leads=leads, now_ms=self.now)
             except KafkaError as error:
-                self._complain(peer, error.code)
+                self._misfits.answered(peer, error.code)
         try:
             change = self.core.observe_answer(peer, request, answer, self.now)
         except RaftError as error:
@@ -403,18 +400,6 @@ class RaftDriver(Requests):
         if change is not None:
             self._change_log(change)
         self.pump()
-
-    def _complain(self, peer: int, code: ErrorCode) -> None:
-        """Say once what is wrong between two nodes that do not belong together."""
-        advice = MISFITS.get(code)
-        if self._complaints.get(peer) == code or (advice is None and peer not in self._complaints):
-            return
-        if advice is None:
-            del self._complaints[peer]
-            return
-        self._complaints[peer] = code
-        host, port = self.addresses[peer]
-        log.error("node %d at %s:%d answers %s: %s", peer, host, port, code.name, advice)
 
     def _change_log(self, change: LogChange) -> None:
         """What the leader's answer means for this follower's log. Whatever was under way before means nothing any more."""
