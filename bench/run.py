@@ -221,7 +221,8 @@ processes, memory that of one. Both sides are warmed up with 800 MB first; befor
 and the page cache is emptied (as root), so that neither side pays for what the other wrote. Absolute figures move by a third
 from run to run on such a machine; the ratio is the median of the rounds' ratios, the spread their extremes. Where a leader is
 killed, 200 records a second go to its partition; silence is the longest time between two acknowledgements, the worst of all
-kills is shown, and every acknowledged record is read again afterwards.
+kills is shown, and every acknowledged record is read again afterwards. With three brokers what is consumed comes from the disk,
+whose own speed wanders between 170 and 700 MB/s on that machine; from one run to the next that ratio has been 0.63 and 1.02.
 
 Repeat it with `./board bench` and `./board bench --brokers 3` (`--rounds`, `--megabytes`, `--seconds`, `--kills`). It needs
 Java 17 and Maven for the other side, and nothing else running beside it.

@@ -31,7 +31,7 @@ from broker.storage.port import Buffer
 
 log = logging.getLogger("broker.replication")
 # How long one turn of the loop may make new partitions: on a busy disk each takes milliseconds.
-MAKING_MS = 20
+MAKING_MS = 10
 # A deadline that does not come.
 NEVER_MS = 2**62
 Key = tuple[str, int]
@@ -140,15 +140,18 @@ class ReplicaManager:
     def _make_in_turn(self, topic: TopicImage, index: int, config: TopicConfig) -> Partition | None:
         """None when it has to wait. At the start nothing does, and group coordinators do not wait for their partitions."""
         key = (topic.name, index)
-        now = self._clock.monotonic_ms()
         if self._making_since_ms is None:
-            self._making_since_ms = now
+            self._making_since_ms = self._clock.monotonic_ms()
             self._clock.call_soon(self._make_rest)
-        if now - self._making_since_ms >= MAKING_MS and self._begun and topic.name != CONSUMER_OFFSETS:
+        if self._is_out_of_time() and self._begun and topic.name != CONSUMER_OFFSETS:
             self._later[key] = None
             return None
         self._later.pop(key, None)
         return self._make(topic, index, config)
+
+    def _is_out_of_time(self) -> bool:
+        """Whether this turn has made partitions for long enough."""
+        return self._making_since_ms is not None and self._clock.monotonic_ms() - self._making_since_ms >= MAKING_MS
 
     def _make_rest(self) -> None:
         """Another turn: go on with those that wait for it."""
@@ -159,6 +162,8 @@ class ReplicaManager:
     def _try_again(self, keys: Iterable[Key]) -> None:
         """Make partitions that could not be made before."""
         for name, index in list(keys):
+            if self._is_out_of_time():
+                break
             self._update_partition(self._image.topics[name], index, self.topic_configs[name])
         self._check_fetchers()
 
